@@ -1,0 +1,1 @@
+//! Instruments, subjects, schedules and access rules; no transport, SQL or clock of its own.

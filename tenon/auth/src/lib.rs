@@ -1,0 +1,1 @@
+//! Keys, the token verifier and its cache, and the access rules of routes and methods.

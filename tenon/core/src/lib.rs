@@ -1,0 +1,21 @@
+//! What every other room stands on: the [`Context`] of a call, the one [`Error`] and its
+//! catalogue, the clock, the configuration loader and the lifecycle of a process.
+//!
+//! This crate opens no socket and no file but the configuration file, and knows no transport.
+
+pub mod catalogue;
+pub mod clock;
+pub mod config;
+pub mod context;
+pub mod error;
+pub mod lifecycle;
+pub mod principal;
+pub mod trace;
+
+pub use catalogue::Entry;
+pub use clock::{Clock, SystemClock};
+pub use context::Context;
+pub use error::{Code, Error, OrInternal, Result, Violation};
+pub use lifecycle::Lifecycle;
+pub use principal::Principal;
+pub use trace::TraceContext;

@@ -1,0 +1,1 @@
+//! Routes to services over HTTP, streaming, with the deadline.

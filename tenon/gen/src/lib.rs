@@ -1,0 +1,1 @@
+//! Checked model to files in memory; pure.

@@ -1,0 +1,1 @@
+//! Listening, the accept loop, connection limits and drain; rest, rpc and admin are served on it.

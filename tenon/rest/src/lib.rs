@@ -1,0 +1,1 @@
+//! Binding and validation, routing, the onion and problem documents.

@@ -1,0 +1,1 @@
+//! SQL with group commit, migrations, the audit chain, the outbox and sealed columns.

@@ -1,0 +1,1 @@
+//! The one dependency of a service: what a generated project uses, under one name.

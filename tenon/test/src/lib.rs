@@ -1,0 +1,1 @@
+//! Test kit: request builders, fake services, tokens and a fault proxy.
