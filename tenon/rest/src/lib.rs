@@ -1,1 +1,5 @@
-//! Binding and validation, routing, the onion and problem documents.
+//! The REST door: binding and validation, routing, the onion and problem documents.
+
+pub mod bind;
+
+pub use bind::{Bind, Parts};
