@@ -1,0 +1,135 @@
+//! Versions and lints are stated once, in the root manifest, and taken over by every crate.
+
+use anyhow::Context as _;
+use toml::{Table, Value};
+
+use super::Finding;
+use crate::tree::Tree;
+use crate::workspace::Member;
+
+const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+
+pub(super) fn check(
+    tree: &Tree,
+    members: &[Member],
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<()> {
+    for member in members {
+        let path = format!("{}/Cargo.toml", member.folder);
+        let file = tree
+            .get(&path)
+            .with_context(|| format!("{path} is missing"))?;
+        let manifest: Table =
+            toml::from_str(&file.text).with_context(|| format!("could not read {path}"))?;
+        if !takes_from_workspace(manifest.get("lints")) {
+            let message = "the crate is not linted; add `[lints]` with `workspace = true`";
+            findings.push(Finding::new(&path, 1, message));
+        }
+        for key in ["version", "edition", "rust-version", "license"] {
+            let package = manifest.get("package").and_then(Value::as_table);
+            if !takes_from_workspace(package.and_then(|package| package.get(key))) {
+                let message = format!(
+                    "`{key}` is stated once, in the root manifest; write `{key}.workspace = true`"
+                );
+                findings.push(Finding::new(&path, line_of(&file.text, key), message));
+            }
+        }
+        for (name, _) in dependencies(&manifest)
+            .into_iter()
+            .filter(|(_, value)| !takes_from_workspace(Some(value)))
+        {
+            let message = format!(
+                "versions are stated once, in the root manifest; write `{name}.workspace = true`"
+            );
+            findings.push(Finding::new(&path, line_of(&file.text, name), message));
+        }
+    }
+    Ok(())
+}
+
+/// Every dependency of the manifest, also those of one kind of machine only.
+fn dependencies(manifest: &Table) -> Vec<(&str, &Value)> {
+    let targets = manifest.get("target").and_then(Value::as_table);
+    let targets = targets
+        .into_iter()
+        .flat_map(Table::values)
+        .filter_map(Value::as_table);
+    let mut found = Vec::new();
+    for table in std::iter::once(manifest).chain(targets) {
+        for key in DEPENDENCY_TABLES {
+            let entries = table
+                .get(key)
+                .and_then(Value::as_table)
+                .into_iter()
+                .flatten();
+            found.extend(entries.map(|(name, value)| (name.as_str(), value)));
+        }
+    }
+    found
+}
+
+fn takes_from_workspace(value: Option<&Value>) -> bool {
+    value
+        .and_then(|value| value.get("workspace"))
+        .and_then(Value::as_bool)
+        == Some(true)
+}
+
+fn line_of(text: &str, key: &str) -> usize {
+    text.lines()
+        .position(|line| line.trim_start().starts_with(key))
+        .map_or(1, |index| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::tree;
+
+    const GOOD: &str = "[package]\nname = \"a\"\nversion.workspace = true\nedition.workspace = true\n\
+                        rust-version.workspace = true\nlicense.workspace = true\n[lints]\nworkspace = true\n\
+                        [dependencies]\nserde.workspace = true\ntokio = { workspace = true, features = [\"rt\"] }\n";
+
+    fn found(manifest: &str) -> Vec<usize> {
+        let members = [Member {
+            name: "a".to_owned(),
+            folder: "a".to_owned(),
+            dependencies: Vec::new(),
+        }];
+        let mut findings = Vec::new();
+        check(
+            &tree(&[("a/Cargo.toml", manifest)]),
+            &members,
+            &mut findings,
+        )
+        .expect("the manifest is readable");
+        findings.iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn a_crate_that_takes_all_from_the_workspace_passes() {
+        assert_eq!(found(GOOD), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn versions_of_its_own_and_missing_lints_are_found() {
+        assert_eq!(found(&GOOD.replace("[lints]\nworkspace = true\n", "")), [1]);
+        assert_eq!(
+            found(&GOOD.replace(
+                "version.workspace = true\nedition",
+                "version = \"2.0.0\"\nedition"
+            )),
+            [3]
+        );
+        assert_eq!(
+            found(&GOOD.replace("serde.workspace = true", "serde = \"1\"")),
+            [10]
+        );
+        assert_eq!(
+            found(&GOOD.replace("workspace = true, features", "version = \"1\", features")),
+            [11]
+        );
+        let other_machine = format!("{GOOD}[target.'cfg(unix)'.dependencies]\nlibc = \"0.2\"\n");
+        assert_eq!(found(&other_machine), [13]);
+    }
+}
