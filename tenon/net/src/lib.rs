@@ -1,1 +1,84 @@
-//! Listening, the accept loop, connection limits and drain; rest, rpc and admin are served on it.
+//! Listening, the accept loop, connection limits and drain: REST, gRPC and admin are served on it.
+//!
+//! One loop for all three, because what a server owes its network is the same everywhere: a peer
+//! that dawdles is cut, a peer that left stops the work done for it, a full house makes newcomers
+//! wait instead of failing, and a process that is told to stop ends what is in flight first.
+
+mod accept;
+mod activity;
+mod connection;
+mod listen;
+mod socket;
+
+use std::{net::SocketAddr, time::Duration};
+
+use tenon_core::config::{RestConfig, RpcConfig};
+
+pub use accept::serve;
+pub use listen::{BindError, bind};
+
+/// The address of the peer, in the extensions of every request: the socket's, never a header's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 with keep-alive: REST and admin.
+    Http1,
+    /// HTTP/2 with prior knowledge: gRPC.
+    Http2,
+}
+
+/// How connections of a listener are treated.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// How many connections are held at once. Further ones wait, not accepted, until one ends.
+    pub max_connections: usize,
+    /// How long a client may take for the head of a request, counted from its first byte; for
+    /// the first request from the moment the connection was accepted.
+    pub header_timeout: Duration,
+    /// How long a connection may be kept open between requests, and how long a client may leave
+    /// a response unread.
+    pub idle_timeout: Duration,
+    /// How long requests in flight may still run once the process was told to stop.
+    pub grace: Duration,
+}
+
+impl Options {
+    /// For the REST door.
+    pub fn rest(config: &RestConfig) -> Self {
+        Self {
+            protocol: Protocol::Http1,
+            max_connections: config.max_connections,
+            header_timeout: config.header_timeout,
+            idle_timeout: Duration::from_secs(60),
+            grace: config.grace,
+        }
+    }
+
+    /// For the gRPC door. Its peers are services that keep their connections, so that idle ones
+    /// are kept for long; pings find the dead among them.
+    pub fn rpc(config: &RpcConfig) -> Self {
+        Self {
+            protocol: Protocol::Http2,
+            max_connections: config.max_connections,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30 * 60),
+            grace: config.grace,
+        }
+    }
+
+    /// For the admin server.
+    pub fn admin() -> Self {
+        Self {
+            protocol: Protocol::Http1,
+            max_connections: 256,
+            header_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(60),
+            grace: Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One connection, from its first byte to its last.
+
+use std::{
+    convert::Infallible,
+    error::Error as StdError,
+    future::Future,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::{HttpService, service_fn},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tenon_core::Lifecycle;
+use tokio::{net::TcpStream, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tower::{Service, ServiceExt};
+
+use crate::{
+    Options, Peer, Protocol,
+    activity::{Activity, Tracked},
+    socket::{self, Socket},
+};
+
+/// The largest head of a request.
+const HEAD_BYTES: usize = 32 << 10;
+/// The largest piece that is read or buffered at once.
+const BUFFER_BYTES: usize = 64 << 10;
+/// How many calls one HTTP/2 connection may have in flight.
+const STREAMS: u32 = 256;
+/// How often, and for how long, an HTTP/2 peer is asked whether it lives.
+const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+/// How long an HTTP/2 peer gets to take the farewell.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// An accepted connection.
+pub(crate) struct Connection {
+    pub(crate) tcp: Arc<TcpStream>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) options: Arc<Options>,
+    pub(crate) life: Lifecycle,
+    pub(crate) cut: CancellationToken,
+}
+
+impl Connection {
+    /// Serves requests until one side has enough.
+    pub(crate) async fn serve<S, B>(self, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let activity = Arc::new(Activity::new(&self.options));
+        let io = TokioIo::new(Socket {
+            tcp: self.tcp.clone(),
+            activity: activity.clone(),
+        });
+        let peer = Peer(self.peer);
+        let marks = activity.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let in_flight = marks.request();
+            request.extensions_mut().insert(peer);
+            let call = service.clone().oneshot(request);
+            async move {
+                let response = call.await?;
+                Ok::<_, Infallible>(response.map(|body| Tracked { body, in_flight }))
+            }
+        });
+        let end = match self.options.protocol {
+            Protocol::Http1 => {
+                let served = http1::Builder::new()
+                    .header_read_timeout(None)
+                    .max_header_size(HEAD_BYTES)
+                    .max_buf_size(BUFFER_BYTES)
+                    .serve_connection(io, service);
+                self.drive(served, &activity).await
+            }
+            Protocol::Http2 => {
+                let served = http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .keep_alive_interval(PING.0)
+                    .keep_alive_timeout(PING.1)
+                    .max_concurrent_streams(STREAMS)
+                    .max_header_list_size(HEAD_BYTES as u32)
+                    .serve_connection(io, service);
+                self.drive(served, &activity).await
+            }
+        };
+        tracing::trace!(peer = %self.peer, ?end, "connection ended");
+        if end == End::Served {
+            let _ = self
+                .cut
+                .run_until_cancelled(socket::linger(&self.tcp))
+                .await;
+        }
+    }
+
+    /// Polls the connection beside everything that may end it. Returning drops it, and with it
+    /// the requests in flight.
+    async fn drive(&self, served: impl Served, activity: &Activity) -> End {
+        let mut served = pin!(served);
+        let mut gone = pin!(socket::peer_gone(&self.tcp));
+        let mut drain = pin!(self.life.draining());
+        let mut cut = pin!(self.cut.cancelled());
+        let mut timer = pin!(tokio::time::sleep_until(activity.due()));
+        // Set once the peer was told to send no more: until when it may take that in.
+        let mut farewell: Option<Instant> = None;
+        std::future::poll_fn(|cx| {
+            if farewell.is_none() && drain.as_mut().poll(cx).is_ready() {
+                if activity.untouched() {
+                    return Poll::Ready(End::Drained);
+                }
+                farewell = Some(Instant::now());
+                served.as_mut().say_farewell();
+            }
+            if let Poll::Ready(outcome) = served.as_mut().poll(cx) {
+                return Poll::Ready(outcome.map_or(End::Broken, |()| End::Served));
+            }
+            if gone.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::PeerGone);
+            }
+            if cut.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Cut);
+            }
+            loop {
+                let due = farewell.map_or(activity.due(), |until| activity.due().max(until));
+                if due < timer.deadline() {
+                    timer.as_mut().reset(due);
+                }
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                let now = Instant::now();
+                if due > now {
+                    timer.as_mut().reset(due);
+                } else if farewell.is_none() && self.deserves_farewell(activity) {
+                    farewell = Some(now + FAREWELL);
+                    served.as_mut().say_farewell();
+                    cx.waker().wake_by_ref();
+                } else {
+                    return Poll::Ready(End::Expired);
+                }
+            }
+        })
+        .await
+    }
+
+    /// An HTTP/2 peer that only rests is told before it is cut, so that it loses no call. In
+    /// HTTP/1.1 closing is the telling.
+    fn deserves_farewell(&self, activity: &Activity) -> bool {
+        self.options.protocol == Protocol::Http2 && activity.resting()
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All was answered, and one side closed in order.
+    Served,
+    /// The protocol or the socket failed.
+    Broken,
+    /// The peer closed its side.
+    PeerGone,
+    /// The peer let a limit of time pass.
+    Expired,
+    /// The process stops, and nothing had been asked.
+    Drained,
+    /// The process stops, and the grace is over.
+    Cut,
+}
+
+/// A connection of either protocol.
+trait Served: Future<Output = hyper::Result<()>> {
+    /// Tells the peer to send no further request here, and closes when the last is answered.
+    fn say_farewell(self: Pin<&mut Self>);
+}
+
+impl<S, B> Served for http1::Connection<TokioIo<Socket>, S>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    fn say_farewell(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S, B> Served for http2::Connection<TokioIo<Socket>, S, TokioExecutor>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    fn say_farewell(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
