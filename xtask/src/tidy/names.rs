@@ -3,9 +3,7 @@
 use super::Finding;
 use crate::tree::Tree;
 
-const DRAWERS: [&str; 8] = [
-    "util", "utils", "common", "helper", "helpers", "misc", "shared", "stuff",
-];
+const DRAWERS: [&str; 6] = ["util", "utils", "common", "helper", "helpers", "misc"];
 
 pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     for file in tree.files.iter().filter(|file| file.extension() == "rs") {
