@@ -1,1 +1,16 @@
 //! Logs, metrics and the admin server.
+//!
+//! What a service shows of itself holds no personal data: labels come from closed sets (route
+//! templates, method names, status codes), logs carry no body, query or token, and a panic is
+//! logged by its place, never by its payload.
+
+pub mod admin;
+pub mod logs;
+pub mod metrics;
+
+pub use admin::Admin;
+pub use logs::{LogError, init_logs};
+pub use metrics::{HttpRoute, InFlight, Metrics, RpcMethod, Side};
+
+/// The metrics library, for code that registers metrics of its own with [`Metrics::register`].
+pub use prometheus_client as prometheus;

@@ -1,0 +1,175 @@
+//! The admin server: `/healthz`, `/readyz` and `/metrics` for probes and scrapers, which may come
+//! from anywhere, and `/routes` for operators on the machine or with a password.
+//!
+//! It stands on an address of its own and never beside the routes of a service.
+
+mod guard;
+mod ready;
+
+use std::{future::Future, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::Value;
+use tenon_core::{
+    Lifecycle, Result,
+    config::{AdminConfig, ConfigError},
+};
+
+use self::{guard::Guard, ready::Readiness};
+use crate::metrics::{self, Metrics};
+
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The admin server of a process, to be put together and then served by `tenon-net`, whose peer
+/// address it trusts alone.
+///
+/// ```
+/// use tenon_core::{Lifecycle, config::AdminConfig};
+/// use tenon_telemetry::{Admin, Metrics};
+///
+/// let router = Admin::new(AdminConfig::default(), Metrics::new(), Lifecycle::new())
+///     .routes(serde_json::json!([{"method": "GET", "path": "/api/v1/patient/:patientId"}]))
+///     .probe("store", || async { Ok(()) })
+///     .router();
+/// assert!(router.is_ok());
+/// ```
+pub struct Admin {
+    config: AdminConfig,
+    metrics: Metrics,
+    readiness: Readiness,
+    routes: Value,
+}
+
+impl Admin {
+    /// The admin server of a process that shows these metrics and lives this life.
+    pub fn new(config: AdminConfig, metrics: Metrics, life: Lifecycle) -> Self {
+        Self {
+            config,
+            metrics,
+            readiness: Readiness::new(life),
+            routes: Value::Array(Vec::new()),
+        }
+    }
+
+    /// What `/routes` shows.
+    #[must_use]
+    pub fn routes(mut self, routes: Value) -> Self {
+        self.routes = routes;
+        self
+    }
+
+    /// Adds a condition of readiness: `/readyz` answers 503 while `check` fails, panics, or takes
+    /// longer than two seconds. Of an error, its catalogue code is shown and nothing else.
+    #[must_use]
+    pub fn probe<F, P>(mut self, name: impl Into<String>, check: F) -> Self
+    where
+        F: Fn() -> P + Send + Sync + 'static,
+        P: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.readiness.add(name.into(), check);
+        self
+    }
+
+    /// The routes to serve.
+    ///
+    /// # Errors
+    /// `admin.auth` holds an empty password or token, or a user name with a colon.
+    pub fn router(self) -> Result<Router, ConfigError> {
+        let shown = Arc::new(Shown {
+            guard: Guard::new(self.config.auth)?,
+            metrics: self.metrics,
+            readiness: self.readiness,
+            routes: format!("{:#}\n", self.routes),
+        });
+        Ok(Router::new()
+            .route("/", get(index))
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics_text))
+            .route("/routes", get(routes))
+            .fallback(|| async { page(StatusCode::NOT_FOUND, TEXT, "no such page; see /\n") })
+            .with_state(shown))
+    }
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Shown {
+    guard: Guard,
+    metrics: Metrics,
+    readiness: Readiness,
+    routes: String,
+}
+
+async fn index() -> Response {
+    const INDEX: &str = concat!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>admin</title>\n",
+        "<h1>admin</h1>\n<ul>\n",
+        "<li><a href=\"/healthz\">/healthz</a> the process is alive\n",
+        "<li><a href=\"/readyz\">/readyz</a> it may be sent requests\n",
+        "<li><a href=\"/metrics\">/metrics</a> OpenMetrics text\n",
+        "<li><a href=\"/routes\">/routes</a> the route table, for loopback peers or with ",
+        "<code>admin.auth</code>\n</ul>\n</html>\n",
+    );
+    page(StatusCode::OK, HTML, INDEX)
+}
+
+/// Says only that the process is alive: a dependency that is down is no reason to be restarted.
+async fn healthz() -> Response {
+    page(StatusCode::OK, TEXT, "alive\n")
+}
+
+async fn readyz(State(shown): State<Arc<Shown>>) -> Response {
+    let report = shown.readiness.report().await;
+    let status = if report.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    page(status, JSON, report.to_json())
+}
+
+async fn metrics_text(State(shown): State<Arc<Shown>>) -> Response {
+    let text = shown.metrics.encode();
+    page(StatusCode::OK, metrics::CONTENT_TYPE, text)
+}
+
+async fn routes(State(shown): State<Arc<Shown>>, req: Request) -> Response {
+    match shown.guard.admit(&req) {
+        Ok(()) => page(StatusCode::OK, JSON, shown.routes.clone()),
+        Err(refused) => {
+            let mut resp = page(refused.status, TEXT, refused.text);
+            if let Some(challenge) = refused.challenge {
+                resp.headers_mut().insert(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static(challenge),
+                );
+            }
+            resp
+        }
+    }
+}
+
+fn page(status: StatusCode, kind: &'static str, body: impl IntoResponse) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
+    ];
+    (status, headers, body).into_response()
+}
