@@ -1,15 +1,68 @@
 //! Binding: how a request becomes the type that an operation takes, with every violation at once.
 //!
-//! Generated code implements [`Bind`] for each request type; the door hands it the [`Parts`] of
-//! the request, its body already read, decompressed and limited.
+//! Generated code implements [`Bind`] for each request type and [`Object`] for each type that
+//! stands in a JSON body; the door hands [`Bind::bind`] the [`Parts`] of the request, its body
+//! already read, decompressed and limited. One parse reads everything: a value that does not fit
+//! is recorded with its place and swallowed, and reading goes on.
+//!
+//! ```
+//! use tenon_rest::{Bind, Parts, bind};
+//!
+//! struct ListReq {
+//!     trial_id: String,
+//!     limit: i64,
+//! }
+//!
+//! impl Bind for ListReq {
+//!     const BODY: bool = false;
+//!
+//!     fn bind(parts: &Parts<'_>) -> tenon_core::Result<Self> {
+//!         bind::read(parts, |input| {
+//!             let trial_id = input.query("trialId").required();
+//!             let limit = input.query("limit").range(1..=200).or(50);
+//!             Some(Self { trial_id: trial_id?, limit: limit? })
+//!         })
+//!     }
+//! }
+//!
+//! let headers = http::HeaderMap::new();
+//! let parts = Parts { path: &[], query: "limit=201", headers: &headers, body: b"", strict: false };
+//! let error = ListReq::bind(&parts).err().unwrap();
+//! assert_eq!(error.all_violations().len(), 2);
+//! ```
 
 use std::borrow::Cow;
 
 use http::HeaderMap;
 use tenon_core::Result;
 
+mod field;
+mod input;
+mod json;
+mod report;
+mod text;
+mod value;
+mod wire;
+
+pub use field::{Field, Slot};
+pub use input::{Input, path_parameters, read};
+pub use json::{Fields, Json, Object};
+pub use report::At;
+pub use text::Text;
+pub use value::Kind;
+pub use wire::{Base64, is_zero, optional_string, string};
+
+/// What [`Object::read`] reads from; the name of serde's trait for generated code.
+pub use serde::de::MapAccess;
+
+/// How many violations are reported at most; further ones are only counted.
+pub const MAX_VIOLATIONS: usize = 100;
+
 /// A type that an operation takes, read from path, query, headers and body together.
 pub trait Bind: Sized + Send {
+    /// Whether the type reads the body. Where it does not, the door ignores a body.
+    const BODY: bool = true;
+
     /// Reads the request as `Self`.
     ///
     /// # Errors
@@ -21,7 +74,7 @@ pub trait Bind: Sized + Send {
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
     /// The parameters of the path by their names in the contract, percent-decoded, in the order
-    /// of the path.
+    /// of the path. [`path_parameters`] makes them.
     pub path: &'a [(&'a str, Cow<'a, str>)],
     /// The query as it was sent, without the question mark; empty when there is none.
     pub query: &'a str,
@@ -36,7 +89,30 @@ pub struct Parts<'a> {
 
 /// An operation that takes nothing.
 impl Bind for () {
+    const BODY: bool = false;
+
     fn bind(_: &Parts<'_>) -> Result<Self> {
         Ok(())
+    }
+}
+
+/// An operation that takes a list as its body.
+impl<T: Json + Send> Bind for Vec<T> {
+    fn bind(parts: &Parts<'_>) -> Result<Self> {
+        read(parts, |input| input.body())
+    }
+}
+
+/// An operation that takes a map as its body.
+impl<K: Text + Ord + Send, T: Json + Send> Bind for std::collections::BTreeMap<K, T> {
+    fn bind(parts: &Parts<'_>) -> Result<Self> {
+        read(parts, |input| input.body())
+    }
+}
+
+/// An operation that takes any JSON value as its body.
+impl Bind for serde_json::Value {
+    fn bind(parts: &Parts<'_>) -> Result<Self> {
+        read(parts, |input| input.body())
     }
 }
