@@ -1,1 +1,40 @@
 //! The gRPC server and client, local or remote.
+//!
+//! A [`Service`] is what generated code makes of an implementation; a [`Server`] puts services
+//! behind one door (trace, access log, metrics, recovery, deadline, token) that `tenon_net`
+//! serves over HTTP/2. A [`Client`] calls a service, either in the same process ([`local`]) or
+//! over a [`Channel`], with the same deadlines, cancellation and errors.
+//!
+//! Messages are framed here, over prost, and sent on bare hyper connections: tonic's server
+//! answers a passed deadline with 1 where 4 is right, and its client's timer says the same.
+
+mod body;
+pub mod catalogue;
+mod channel;
+mod client;
+mod frame;
+mod health;
+pub mod local;
+mod method;
+mod observe;
+mod outcome;
+mod server;
+mod service;
+mod status;
+mod timeout;
+
+use std::{future::Future, pin::Pin};
+
+pub use body::ReplyBody;
+pub use channel::Channel;
+pub use client::Client;
+pub use method::Method;
+pub use server::{Door, Server};
+pub use service::{Builder, Service};
+pub use tenon_telemetry::Metrics;
+
+/// A future behind a pointer, as the generated twins of service traits return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An error of any kind, as the layers below give it.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,298 @@
+//! One instance of a service, and the connection to it.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, uri::Authority};
+use http_body_util::Full;
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::fault::{Fault, chain};
+
+type Sender = SendRequest<Full<Bytes>>;
+
+/// How long a connection may take to be made, its address looked up included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a connection is asked whether its peer is there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long the peer may take to answer that.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// The wait after the first failure; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// A connection that breaks sooner than this counts as one that could not be made.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// An instance by its address.
+pub(super) struct Endpoint {
+    address: String,
+    authority: Authority,
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone)]
+enum State {
+    /// Not connected, and nobody asked for it.
+    Idle,
+    /// A task is connecting.
+    Connecting { failures: u32 },
+    /// Connected, until the sender is closed.
+    Ready(Sender),
+    /// Not to be tried before `until`.
+    Waiting {
+        until: Instant,
+        failures: u32,
+        problem: Arc<str>,
+    },
+}
+
+/// A connection to take a call.
+pub(super) struct Connection {
+    endpoint: Arc<Endpoint>,
+    sender: Sender,
+}
+
+impl Connection {
+    pub(super) fn authority(&self) -> &Authority {
+        &self.endpoint.authority
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.endpoint.address
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Fault> {
+        self.sender
+            .try_send_request(request)
+            .await
+            .map_err(|mut error| {
+                // A request that comes back was never written.
+                let unsent = error.take_message().is_some();
+                let cause = Box::new(error.into_error());
+                if unsent {
+                    Fault::NotBegun(cause)
+                } else {
+                    Fault::of(cause)
+                }
+            })
+    }
+}
+
+impl Endpoint {
+    pub(super) fn new(address: &str) -> Result<Self, String> {
+        let refused = || format!("the endpoint `{address}` is not host:port");
+        let authority: Authority = address.parse().map_err(|_| refused())?;
+        let complete = authority.port_u16().is_some_and(|port| port != 0)
+            && !authority.host().is_empty()
+            && !address.contains('@');
+        if !complete {
+            return Err(refused());
+        }
+        Ok(Self {
+            address: address.to_owned(),
+            authority,
+            state: watch::Sender::new(State::Idle),
+        })
+    }
+
+    /// The connection, if there is one now. If not, one is made in the background, unless the
+    /// last attempt failed too short a time ago.
+    pub(super) fn ready(self: &Arc<Self>) -> Option<Connection> {
+        if let State::Ready(sender) = &*self.state.borrow()
+            && !sender.is_closed()
+        {
+            return Some(self.connection(sender));
+        }
+        self.begin();
+        None
+    }
+
+    /// Waits for the attempt that is under way, and gives the connection or the problem.
+    pub(super) async fn connected(self: &Arc<Self>) -> Result<Connection, String> {
+        let mut changes = self.state.subscribe();
+        loop {
+            match &*changes.borrow_and_update() {
+                State::Ready(sender) if !sender.is_closed() => {
+                    return Ok(self.connection(sender));
+                }
+                State::Waiting { problem, until, .. } if *until > Instant::now() => {
+                    return Err(format!("{}: {problem}", self.address));
+                }
+                _ => {}
+            }
+            self.begin();
+            if changes.changed().await.is_err() {
+                return Err(format!("{}: the channel is closed", self.address));
+            }
+        }
+    }
+
+    fn connection(self: &Arc<Self>, sender: &Sender) -> Connection {
+        Connection {
+            endpoint: self.clone(),
+            sender: sender.clone(),
+        }
+    }
+
+    /// Starts an attempt, unless one is under way or it is too soon.
+    fn begin(self: &Arc<Self>) {
+        let begun = self.state.send_if_modified(|state| {
+            let failures = match state {
+                State::Idle => 0,
+                State::Ready(sender) if sender.is_closed() => 0,
+                State::Waiting {
+                    until, failures, ..
+                } if *until <= Instant::now() => *failures,
+                _ => return false,
+            };
+            *state = State::Connecting { failures };
+            true
+        });
+        if begun {
+            tokio::spawn(connect(Arc::downgrade(self), self.address.clone()));
+        }
+    }
+
+    fn failed(&self, problem: &str, failures: u32) {
+        tracing::warn!(target: "rpc", address = self.address, problem, "not connected");
+        self.state.send_replace(waiting(problem, failures));
+    }
+
+    /// Takes note that the connection ended, unless a new one is already there or on its way.
+    /// `wait` is the number of failures before, when the next attempt must wait.
+    fn ended(&self, problem: &str, wait: Option<u32>) {
+        tracing::info!(target: "rpc", address = self.address, problem, "disconnected");
+        self.state.send_if_modified(|state| {
+            let current = matches!(state, State::Ready(sender) if sender.is_closed());
+            if current {
+                *state = wait.map_or(State::Idle, |failures| waiting(problem, failures));
+            }
+            current
+        });
+    }
+
+    fn failures(&self) -> u32 {
+        match &*self.state.borrow() {
+            State::Connecting { failures } => *failures,
+            _ => 0,
+        }
+    }
+}
+
+/// Makes a connection and drives it to its end. It holds the endpoint only weakly, so that the
+/// connection ends when its channel is dropped.
+async fn connect(endpoint: Weak<Endpoint>, address: String) {
+    let opened = match timeout(CONNECT_TIMEOUT, open(&address)).await {
+        Ok(Ok(opened)) => Ok(opened),
+        Ok(Err(problem)) => Err(problem),
+        Err(_) => Err(format!("no connection within {CONNECT_TIMEOUT:?}")),
+    };
+    let Some(held) = endpoint.upgrade() else {
+        return;
+    };
+    let failures = held.failures();
+    let (sender, driver) = match opened {
+        Ok(opened) => opened,
+        Err(problem) => return held.failed(&problem, failures),
+    };
+    held.state.send_replace(State::Ready(sender));
+    drop(held);
+    let since = Instant::now();
+    let end = driver.await;
+    let Some(endpoint) = endpoint.upgrade() else {
+        return;
+    };
+    let problem = end.map_or_else(|error| chain(&error), |()| "the peer closed it".to_owned());
+    let wait = (since.elapsed() < SETTLED).then_some(failures);
+    endpoint.ended(&problem, wait);
+}
+
+type Driver = http2::Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>;
+
+async fn open(address: &str) -> Result<(Sender, Driver), String> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| error.to_string())?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| error.to_string())?;
+    http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .max_header_list_size(64 << 10)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| chain(&error))
+}
+
+fn waiting(problem: &str, failures: u32) -> State {
+    let wait = backoff(failures, RandomState::new().build_hasher().finish());
+    State::Waiting {
+        until: Instant::now() + wait,
+        failures: failures.saturating_add(1),
+        problem: Arc::from(problem),
+    }
+}
+
+/// Between half of the doubled wait and all of it, so that clients do not come back together.
+fn backoff(failures: u32, seed: u64) -> Duration {
+    let full = FIRST_WAIT
+        .saturating_mul(1 << failures.min(10))
+        .min(LONGEST_WAIT);
+    let share = u32::try_from(seed % 1000).unwrap_or(0);
+    full / 2 + full / 2 * share / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_are_spread() {
+        assert_eq!(backoff(0, 0), Duration::from_millis(25));
+        assert!(backoff(0, 999) < FIRST_WAIT);
+        assert_eq!(backoff(1, 0), Duration::from_millis(50));
+        for failures in [6, 10, 40, u32::MAX] {
+            assert!(backoff(failures, 0) == LONGEST_WAIT / 2);
+            assert!(backoff(failures, 999) <= LONGEST_WAIT);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_host_and_port() {
+        for good in ["127.0.0.1:9101", "patient.default.svc:80", "[::1]:9101"] {
+            assert!(Endpoint::new(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "patient",
+            "patient:",
+            "patient:0",
+            ":9101",
+            "http://a:1",
+            "a:99999",
+            "u@a:1",
+        ] {
+            assert!(Endpoint::new(bad).is_err(), "{bad}");
+        }
+    }
+}

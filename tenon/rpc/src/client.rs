@@ -1,0 +1,93 @@
+//! The policy of a generated client: the same call, in this process or across the network.
+
+use std::sync::Arc;
+
+use prost::Message;
+use tenon_core::{Context, Result};
+use tenon_telemetry::{Metrics, Side};
+
+use crate::{BoxFuture, Channel, Method, local, observe::Meter};
+
+/// What a generated client holds: an implementation of `D`, the erased twin of the service's
+/// trait, or a channel to one. Cheap to clone.
+pub struct Client<D: ?Sized> {
+    way: Way<D>,
+}
+
+enum Way<D: ?Sized> {
+    Local {
+        service: Arc<D>,
+        meter: Option<Arc<Meter>>,
+    },
+    Remote(Channel),
+}
+
+impl<D: ?Sized + Send + Sync> Client<D> {
+    /// Calls the service in this process.
+    pub fn local(service: Arc<D>) -> Self {
+        let meter = None;
+        Self {
+            way: Way::Local { service, meter },
+        }
+    }
+
+    /// Calls the service across the network.
+    pub fn remote(channel: Channel) -> Self {
+        Self {
+            way: Way::Remote(channel),
+        }
+    }
+
+    /// Counts local calls in `metrics`. A channel counts its own.
+    #[must_use]
+    pub fn metrics(self, metrics: &Metrics) -> Self {
+        match self.way {
+            Way::Local { service, .. } => Self {
+                way: Way::Local {
+                    service,
+                    meter: Some(Arc::new(Meter::new(metrics.clone(), Side::Client))),
+                },
+            },
+            way @ Way::Remote(_) => Self { way },
+        }
+    }
+
+    /// Calls a method with one message each way. `call` names it on the erased twin.
+    ///
+    /// # Errors
+    /// What the service answers; `DEADLINE_EXCEEDED`, `CANCELLED` when the context ends first;
+    /// `UNAVAILABLE` when the service cannot be reached.
+    pub async fn unary<Req, Resp, F>(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        req: Req,
+        call: F,
+    ) -> Result<Resp>
+    where
+        Req: Message,
+        Resp: Message + Default,
+        F: for<'a> FnOnce(&'a D, &'a Context, Req) -> BoxFuture<'a, Result<Resp>>,
+    {
+        match &self.way {
+            Way::Local { service, meter } => {
+                let handle = meter.as_ref().map(|meter| meter.of(method));
+                local::call(cx, handle.as_ref(), || call(service, cx, req)).await
+            }
+            Way::Remote(channel) => channel.unary(cx, method, req).await,
+        }
+    }
+}
+
+impl<D: ?Sized> Clone for Client<D> {
+    fn clone(&self) -> Self {
+        let way = match &self.way {
+            Way::Local { service, meter } => Way::Local {
+                service: service.clone(),
+                meter: meter.clone(),
+            },
+            Way::Remote(channel) => Way::Remote(channel.clone()),
+        };
+        Self { way }
+    }
+}

@@ -1,0 +1,307 @@
+//! The gRPC door: services behind the steps that every call passes.
+//!
+//! Outermost first: trace (`traceparent`), access log, metrics, recovery (a panic is 13), deadline
+//! (`grpc-timeout`, and the configured one at most: 4), token (a bad one is 16; none is no caller),
+//! handler. The call's context is cancelled when its future is dropped, which is what the accept
+//! loop does when the caller resets the stream or goes away.
+
+use std::{
+    collections::{HashMap, hash_map},
+    convert::Infallible,
+    future::ready,
+    sync::Arc,
+    task,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
+use tenon_auth::Verifier;
+use tenon_core::{
+    Context, Error, Lifecycle, Principal, Result, TraceContext,
+    catalogue::METHOD_UNIMPLEMENTED,
+    config::{ConfigError, RpcConfig},
+};
+use tenon_telemetry::{Metrics, RpcMethod, Side};
+
+use crate::{
+    BoxError, BoxFuture, Method, ReplyBody, Service, catalogue,
+    frame::{self, Encoding, Problem},
+    health, outcome,
+    service::Handler,
+    status, timeout,
+};
+
+mod record;
+
+use record::Record;
+
+/// Collects the services of a process and makes the door to them.
+pub struct Server {
+    name: String,
+    config: RpcConfig,
+    verifier: Option<Arc<Verifier>>,
+    metrics: Metrics,
+    life: Option<Lifecycle>,
+    services: Vec<Service>,
+}
+
+impl Server {
+    /// A door of the service `name`, with its section `rpc`.
+    pub fn new(name: impl Into<String>, config: RpcConfig) -> Self {
+        Self {
+            name: name.into(),
+            config,
+            verifier: None,
+            metrics: Metrics::new(),
+            life: None,
+            services: Vec::new(),
+        }
+    }
+
+    /// Checks tokens with `verifier`. Without one no call has a caller.
+    #[must_use]
+    pub fn verifier(mut self, verifier: Option<Arc<Verifier>>) -> Self {
+        self.verifier = verifier;
+        self
+    }
+
+    /// Counts calls in `metrics`, which the admin server shows.
+    #[must_use]
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = metrics.clone();
+        self
+    }
+
+    /// Answers `grpc.health.v1` by the stage of the process. Without one the health service
+    /// says that everything is served.
+    #[must_use]
+    pub fn lifecycle(mut self, life: &Lifecycle) -> Self {
+        self.life = Some(life.clone());
+        self
+    }
+
+    /// Serves one more service.
+    #[must_use]
+    pub fn service(mut self, service: Service) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    /// The door, for `tenon_net::serve` with HTTP/2.
+    ///
+    /// # Errors
+    /// Two services have a method of the same path.
+    pub fn into_service(self) -> Result<Door, ConfigError> {
+        let names = self.services.iter().map(Service::name).collect();
+        let health = health::service(self.life, names);
+        let mut routes = HashMap::new();
+        for service in self.services.into_iter().chain([health]) {
+            for (method, handler) in service.into_methods() {
+                let metrics =
+                    self.metrics
+                        .rpc_method(Side::Server, method.service(), method.name());
+                let route = Route {
+                    method,
+                    handler,
+                    metrics,
+                };
+                match routes.entry(method.path()) {
+                    hash_map::Entry::Vacant(vacant) => vacant.insert(Arc::new(route)),
+                    hash_map::Entry::Occupied(_) => {
+                        let path = method.path();
+                        let problem = format!("{path} is served twice; add each service once");
+                        return Err(ConfigError::new(format!("{} rpc", self.name), problem));
+                    }
+                };
+            }
+        }
+        Ok(Door {
+            inner: Arc::new(Inner {
+                routes,
+                verifier: self.verifier,
+                timeout: self.config.timeout,
+                max_bytes: self.config.max_bytes,
+            }),
+        })
+    }
+}
+
+/// The gRPC door, a tower service. Cheap to clone.
+#[derive(Clone)]
+pub struct Door {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    routes: HashMap<&'static str, Arc<Route>>,
+    verifier: Option<Arc<Verifier>>,
+    timeout: Duration,
+    max_bytes: u64,
+}
+
+/// A method behind the door.
+struct Route {
+    method: &'static Method,
+    handler: Arc<dyn Handler>,
+    metrics: RpcMethod,
+}
+
+impl<B> tower::Service<Request<B>> for Door
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> task::Poll<Result<(), Infallible>> {
+        task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Some(refusal) = not_grpc(&request) {
+            return Box::pin(ready(Ok(refusal)));
+        }
+        let route = self.inner.routes.get(request.uri().path()).cloned();
+        let Some(route) = route else {
+            // The path is the caller's text and could hold anything: it is not logged.
+            tracing::debug!(target: "access", "a call of a method that is not served");
+            return Box::pin(ready(Ok(failure(&METHOD_UNIMPLEMENTED.error()))));
+        };
+        let inner = self.inner.clone();
+        Box::pin(async move { Ok(inner.answer(&route, request).await) })
+    }
+}
+
+impl Inner {
+    async fn answer<B>(&self, route: &Route, request: Request<B>) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Send,
+        B::Error: Into<BoxError>,
+    {
+        let (cx, _guard) = Context::background()
+            .with_trace(trace(&request))
+            .with_cancel();
+        let mut record = Record::start(route.method, &route.metrics, cx.trace());
+        let result = match self.admit(cx, &request) {
+            Ok(cx) => {
+                if let Some(principal) = cx.principal() {
+                    record.caller(principal);
+                }
+                outcome::contain(&cx, self.run(&cx, route, request)).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        record.finish(&result);
+        match result {
+            Ok(message) => reply(ReplyBody::message(message)),
+            Err(error) => failure(&error),
+        }
+    }
+
+    /// The deadline and the caller.
+    fn admit<B>(&self, cx: Context, request: &Request<B>) -> Result<Context> {
+        let headers = request.headers();
+        let allowed = match headers.get("grpc-timeout") {
+            Some(value) => timeout::parse(value)
+                .ok_or_else(|| catalogue::TIMEOUT_MALFORMED.error())?
+                .min(self.timeout),
+            None => self.timeout,
+        };
+        let cx = cx.with_timeout(allowed);
+        match self.caller(headers.get(header::AUTHORIZATION))? {
+            Some(principal) => Ok(cx.with_principal(principal)),
+            None => Ok(cx),
+        }
+    }
+
+    fn caller(&self, authorization: Option<&HeaderValue>) -> Result<Option<Arc<Principal>>> {
+        let (Some(verifier), Some(value)) = (&self.verifier, authorization) else {
+            return Ok(None);
+        };
+        // A value that is no text is no bearer token either; the verifier says so.
+        let value = value.to_str().unwrap_or_default();
+        verifier.verify(Some(value)).map(Some)
+    }
+
+    async fn run<B>(&self, cx: &Context, route: &Route, request: Request<B>) -> Result<Bytes>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let encoding =
+            Encoding::of(&parts.headers).ok_or_else(|| catalogue::ENCODING_UNSUPPORTED.error())?;
+        let message = match frame::read_one(body, encoding, self.max_bytes).await {
+            Ok((Some(message), _)) => message,
+            Ok((None, _)) => return Err(malformed("it holds no message")),
+            Err(problem) => return Err(self.refused(problem)),
+        };
+        route.handler.call(cx.clone(), message).await
+    }
+
+    fn refused(&self, problem: Problem) -> Error {
+        match problem {
+            Problem::TooLarge => catalogue::MESSAGE_TOO_LARGE
+                .error()
+                .param("limit", self.max_bytes),
+            Problem::Malformed(why) => malformed(why),
+            Problem::Broken(cause) => tenon_core::catalogue::CANCELLED.error().cause(cause),
+        }
+    }
+}
+
+fn malformed(why: &'static str) -> Error {
+    catalogue::MESSAGE_MALFORMED.error().param("problem", why)
+}
+
+/// The caller's span becomes the parent of ours.
+fn trace<B>(request: &Request<B>) -> TraceContext {
+    request
+        .headers()
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok())
+        .and_then(TraceContext::parse)
+        .map_or_else(TraceContext::new, |parent| parent.child())
+}
+
+/// The plain HTTP answer to what is not a gRPC call.
+fn not_grpc<B>(request: &Request<B>) -> Option<Response<ReplyBody>> {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let kind = kind.map_or(&b""[..], HeaderValue::as_bytes);
+    let grpc = kind
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')));
+    let mut response = Response::new(ReplyBody::empty());
+    if request.method() != http::Method::POST {
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        let allow = HeaderValue::from_static("POST");
+        response.headers_mut().insert(header::ALLOW, allow);
+        return Some(response);
+    }
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    (!grpc).then_some(response)
+}
+
+fn reply(body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    let kind = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// An answer of headers alone.
+fn failure(error: &Error) -> Response<ReplyBody> {
+    let mut response = reply(ReplyBody::empty());
+    response.headers_mut().extend(status::write(error));
+    if error.is(&catalogue::ENCODING_UNSUPPORTED) {
+        let accepted = HeaderValue::from_static(frame::ACCEPTED);
+        response
+            .headers_mut()
+            .insert(frame::GRPC_ACCEPT_ENCODING, accepted);
+    }
+    response
+}

@@ -1,0 +1,84 @@
+//! The metrics and the access log line of one call.
+
+use std::{sync::Arc, time::Duration};
+
+use tenon_core::{Code, Error, Principal, Result, TraceContext};
+use tenon_telemetry::RpcMethod;
+
+use crate::{Method, observe::Calling};
+
+/// A call on record. Dropped before it finished, its caller went away: status 1.
+pub(super) struct Record<'a> {
+    method: &'static Method,
+    trace: TraceContext,
+    caller: Option<Arc<Principal>>,
+    calling: Option<Calling<'a>>,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn start(
+        method: &'static Method,
+        metrics: &'a RpcMethod,
+        trace: &TraceContext,
+    ) -> Self {
+        Self {
+            method,
+            trace: *trace,
+            caller: None,
+            calling: Some(Calling::start(metrics)),
+        }
+    }
+
+    pub(super) fn caller(&mut self, principal: &Arc<Principal>) {
+        self.caller = Some(principal.clone());
+    }
+
+    pub(super) fn finish<T>(mut self, result: &Result<T>) {
+        let Some(calling) = self.calling.take() else {
+            return;
+        };
+        let elapsed = calling.finish(result);
+        let error = result.as_ref().err();
+        self.log(error.map(Error::status), elapsed);
+        if let Some(error) = error {
+            self.explain(error);
+        }
+    }
+
+    fn log(&self, code: Option<Code>, elapsed: Duration) {
+        tracing::info!(
+            target: "access",
+            method = self.method.path(),
+            status = code.map_or(0, |code| code as u8),
+            duration_ms = elapsed.as_secs_f64() * 1000.0,
+            trace_id = %self.trace.trace_id(),
+            caller = self.caller.as_ref().map(|principal| principal.subject()),
+        );
+    }
+
+    /// The cause of a fault goes to the log, under the trace id that the caller can quote.
+    fn explain(&self, error: &Error) {
+        let fault = matches!(
+            error.status(),
+            Code::Internal | Code::Unknown | Code::DataLoss
+        );
+        if fault {
+            tracing::error!(
+                method = self.method.path(),
+                trace_id = %self.trace.trace_id(),
+                code = error.code(),
+                cause = error.cause_chain(),
+                "a call failed"
+            );
+        }
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if let Some(calling) = self.calling.take() {
+            let elapsed = calling.abandon();
+            self.log(Some(Code::Cancelled), elapsed);
+        }
+    }
+}
