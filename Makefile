@@ -65,6 +65,7 @@ lint:
 tests:
 	cargo test $(LOCKED) --workspace
 
-# Broken links and bare addresses in the documentation are faults as well.
+# Broken links and bare addresses in the documentation are faults as well. Libraries only: the
+# command `tenon` and the library `tenon` would write to one folder.
 docs:
-	RUSTDOCFLAGS="--deny warnings" cargo doc $(LOCKED) --workspace --no-deps --quiet
+	RUSTDOCFLAGS="--deny warnings" cargo doc $(LOCKED) --workspace --no-deps --lib --quiet
