@@ -1,0 +1,10 @@
+//! The caller of a request in Cohort: who it is, which grants its token carries, and what they
+//! allow. Every service asks here, at its doors by permission and in its logic by object; the
+//! table itself is `clinical::access`.
+
+mod caller;
+mod page;
+
+pub use caller::{ACCOUNT_SELF, Caller, Rules, claim};
+pub use clinical::access::{Grant, Listing, Permission, Role, Scope};
+pub use page::merge;
