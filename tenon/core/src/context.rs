@@ -60,6 +60,24 @@ impl Context {
         }
     }
 
+    /// The context of a call that came in from outside, and the guard that its door holds while
+    /// the caller listens. For doors: one allocation where the single steps take four.
+    pub fn incoming(trace: TraceContext, deadline: Option<Instant>) -> (Self, CancelGuard) {
+        let cancel = CancellationToken::new();
+        let guard = CancelGuard {
+            _guard: cancel.clone().drop_guard(),
+        };
+        let inner = Inner {
+            deadline,
+            cancel,
+            trace,
+            principal: None,
+            values: None,
+        };
+        let inner = Arc::new(inner);
+        (Self { inner }, guard)
+    }
+
     /// The same context, to end after `timeout` at the latest.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
@@ -264,6 +282,18 @@ mod tests {
         drop(guard);
         assert!(grandchild.cancelled().await.is(&catalogue::CANCELLED));
         assert!(parent.check().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_incoming_call_ends_with_its_guard_or_its_deadline() {
+        let trace = TraceContext::new();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let (cx, guard) = Context::incoming(trace, Some(deadline));
+        assert_eq!((cx.trace(), cx.deadline()), (&trace, Some(deadline)));
+        drop(guard);
+        assert!(cx.cancelled().await.is(&catalogue::CANCELLED));
+        let (cx, _guard) = Context::incoming(trace, Some(deadline));
+        assert!(cx.cancelled().await.is(&catalogue::DEADLINE_EXCEEDED));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! Source: <https://www.w3.org/TR/trace-context/>, section 3.2. A malformed header starts a new
 //! trace; a version from the future is read by its prefix.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{BuildHasher, Hasher, RandomState},
+};
 
 /// The trace and span of a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,20 +19,18 @@ pub struct TraceContext {
 impl TraceContext {
     /// A new trace with a new span.
     pub fn new() -> Self {
-        let seed = uuid::Uuid::new_v4().as_u128();
-        let span = uuid::Uuid::new_v4().as_u64_pair().0;
+        let trace_id = u128::from(random()) << 64 | u128::from(random());
         Self {
-            trace_id: seed.max(1),
-            span_id: span.max(1),
+            trace_id: trace_id.max(1),
+            span_id: random().max(1),
             sampled: true,
         }
     }
 
     /// A new span in the same trace.
     pub fn child(&self) -> Self {
-        let span = uuid::Uuid::new_v4().as_u64_pair().0;
         Self {
-            span_id: span.max(1),
+            span_id: random().max(1),
             ..*self
         }
     }
@@ -97,6 +98,13 @@ impl fmt::Debug for TraceContext {
     }
 }
 
+/// Random bits for ids that need to be unique and not secret. Each [`RandomState`] hashes with
+/// another key derived from what the operating system gave the thread once, so that no request
+/// pays for a system call.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// Lower-case hexadecimal digits only, as the specification demands.
 fn hex(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0_u128, |number, digit| {
@@ -121,6 +129,17 @@ mod tests {
         assert_eq!(trace.to_string(), GOOD);
         assert_eq!(trace.child().trace_id(), trace.trace_id());
         assert_ne!(trace.child().span_id(), trace.span_id());
+    }
+
+    #[test]
+    fn new_ids_differ_between_calls_and_threads() {
+        let make = || (0..1000).map(|_| TraceContext::new()).collect::<Vec<_>>();
+        let other = std::thread::spawn(make);
+        let mut all = make();
+        all.extend(other.join().unwrap());
+        let traces: std::collections::HashSet<_> = all.iter().map(|t| t.trace_id).collect();
+        let spans: std::collections::HashSet<_> = all.iter().map(|t| t.span_id).collect();
+        assert_eq!((traces.len(), spans.len()), (2000, 2000));
     }
 
     #[test]
