@@ -1,0 +1,101 @@
+//! Checkpoints off the commit path: a thread that copies the log into the data file when the log
+//! has grown or the store is idle.
+
+use std::{
+    sync::{
+        Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    engine::{Engine, PAGE_BYTES},
+    shared::Shared,
+};
+
+/// The size of the log from which it is copied while writes go on: 64 MiB.
+const LOG_PAGES: u64 = (64 << 20) / PAGE_BYTES;
+/// A log that did not grow for this long belongs to an idle store.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What is known of the log.
+#[derive(Default)]
+pub(crate) struct Wal {
+    pages: AtomicU64,
+    /// The number of pages from which the thread is called.
+    due: AtomicU64,
+    /// The thread copied most of a large log; the writer copies the rest between two batches,
+    /// after which the log begins anew. Without this a busy log would grow for ever.
+    finish: AtomicBool,
+    stopped: Mutex<bool>,
+    called: Condvar,
+}
+
+impl Wal {
+    /// A commit left the log with this many pages.
+    pub(crate) fn grown(&self, pages: u64) {
+        let before = self.pages.swap(pages, Ordering::Relaxed);
+        if pages < before || before == 0 {
+            self.due.store(LOG_PAGES, Ordering::Relaxed);
+        }
+        if pages >= self.due.load(Ordering::Relaxed) {
+            self.due.store(u64::MAX, Ordering::Relaxed);
+            self.called.notify_one();
+        }
+    }
+
+    /// Whether the writer is to make a checkpoint now.
+    pub(crate) fn wants_finish(&self) -> bool {
+        self.finish.load(Ordering::Relaxed) && self.finish.swap(false, Ordering::Relaxed)
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.called.notify_one();
+    }
+}
+
+/// Runs until it is stopped.
+pub(crate) fn run(shared: &Shared, mut engine: Box<Engine>) {
+    let wal = &shared.wal;
+    let (mut seen, mut copied) = (0, 0);
+    loop {
+        let stopped = wal.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *stopped {
+            return;
+        }
+        let (stopped, waited) = wal
+            .called
+            .wait_timeout(stopped, IDLE)
+            .unwrap_or_else(PoisonError::into_inner);
+        if *stopped {
+            return;
+        }
+        drop(stopped);
+        let pages = wal.pages.load(Ordering::Relaxed);
+        let large = wal.due.load(Ordering::Relaxed) == u64::MAX;
+        let idle = waited.timed_out() && pages == seen && pages != copied;
+        seen = pages;
+        if pages == 0 || !(large || idle) || shared.failed.is_cancelled() {
+            continue;
+        }
+        checkpoint(&mut engine, shared);
+        copied = pages;
+        if large {
+            wal.finish.store(true, Ordering::Relaxed);
+            // If a long read keeps the log from beginning anew, the next try waits for growth.
+            wal.due.store(pages + LOG_PAGES / 4, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Copies what no read still needs, without waiting for anyone.
+pub(crate) fn checkpoint(engine: &mut Engine, shared: &Shared) {
+    let conn = engine.connection();
+    match conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        Ok(()) => shared.counters.checkpoints.add(1),
+        Err(cause) => tracing::warn!(%cause, "a checkpoint failed; the next one tries again"),
+    }
+}
