@@ -1,5 +1,39 @@
 //! The REST door: binding and validation, routing, the onion and problem documents.
+//!
+//! Generated code names [`Route`], [`Routes`] and [`Bind`]; a service makes a [`Door`] of them;
+//! [`with_fallbacks`] or [`merge`] makes the router that `tenon_net::serve` serves. Every request
+//! passes one fused onion: trace, access log, metrics, recover, body limit, deadline, token,
+//! rules, then the service's own [`Middleware`] and the operation. Every failure leaves as an RFC
+//! 9457 problem document.
 
 pub mod bind;
+mod body;
+mod deadline;
+mod door;
+mod endpoint;
+mod fallback;
+mod journal;
+mod middleware;
+mod onion;
+pub mod problem;
+mod reply;
+mod route;
+mod routes;
 
 pub use bind::{Bind, Parts};
+pub use deadline::REQUEST_TIMEOUT;
+pub use door::{Door, RouteRow, merge};
+pub use fallback::with_fallbacks;
+pub use middleware::{Middleware, Next, NextService};
+pub use reply::{Raw, Reply, ReplyHead, reply};
+pub use route::{Auth, Method, Route};
+pub use routes::Routes;
+
+/// axum itself: everything that it offers can stand beside the door's routes.
+pub use axum;
+
+/// A request as middleware sees it.
+pub type Request = http::Request<axum::body::Body>;
+
+/// A response.
+pub type Response = http::Response<axum::body::Body>;

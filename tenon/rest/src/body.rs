@@ -1,0 +1,249 @@
+//! Bodies of requests: limited by what they claim, by what arrives and by what they unpack to.
+//!
+//! Nothing is read here before the operation asks for it; the limits travel with the body.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use async_compression::tokio::bufread::{GzipDecoder, ZlibDecoder};
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, TryStreamExt};
+use http::{HeaderMap, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tenon_core::{Error, Result, catalogue};
+use tokio::io::AsyncRead;
+use tokio_util::io::{ReaderStream, StreamReader};
+use tower::BoxError;
+
+use crate::Request;
+
+/// What a compressed body may be larger than the limit of its content: a body that does not
+/// compress grows by its container.
+const CONTAINER_BYTES: u64 = 1024;
+
+/// Lays the limit of a route on the body of a request, and unpacks it.
+///
+/// # Errors
+/// `BODY_TOO_LARGE` when the request itself says so, `MEDIA_TYPE_UNSUPPORTED` for an encoding
+/// that is not taken. What shows later ends the body with the same errors.
+pub(crate) fn limit(request: Request, limit: u64) -> Result<Request> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let coding = coding(request.headers())?;
+    let raw_limit = match coding {
+        Coding::Identity => limit,
+        Coding::Gzip | Coding::Deflate => limit.saturating_add(CONTAINER_BYTES),
+    };
+    if request.body().size_hint().lower() > raw_limit {
+        return Err(too_large(limit));
+    }
+    let (mut head, body) = request.into_parts();
+    let raw = Limited::new(body, raw_limit, limit);
+    let body = match coding {
+        Coding::Identity => Body::new(raw),
+        Coding::Gzip => {
+            let mut decoder = GzipDecoder::new(reader(raw));
+            decoder.multiple_members(true);
+            Body::new(Limited::new(unpacked(decoder), limit, limit))
+        }
+        Coding::Deflate => {
+            let decoder = ZlibDecoder::new(reader(raw));
+            Body::new(Limited::new(unpacked(decoder), limit, limit))
+        }
+    };
+    if !matches!(coding, Coding::Identity) {
+        head.headers.remove(header::CONTENT_ENCODING);
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    Ok(Request::from_parts(head, body))
+}
+
+/// The whole body, which must be JSON if there is one.
+///
+/// # Errors
+/// What ended the body, or `MEDIA_TYPE_UNSUPPORTED`.
+pub(crate) async fn read_json(body: Body, headers: &HeaderMap) -> Result<Bytes> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let bytes = read(body).await?;
+    if bytes.is_empty() || is_json(headers) {
+        return Ok(bytes);
+    }
+    Err(catalogue::MEDIA_TYPE_UNSUPPORTED
+        .error()
+        .param("expected", "application/json in UTF-8"))
+}
+
+/// Most bodies come in one piece and are not copied.
+async fn read(mut body: Body) -> Result<Bytes> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame
+            .map_err(|error| of_body(error.into_inner()))?
+            .into_data()
+        else {
+            continue;
+        };
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return false;
+    };
+    let Ok(value) = value.to_str() else {
+        return false;
+    };
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let essence = essence.trim();
+    let json = essence.eq_ignore_ascii_case("application/json") || {
+        let lower = essence.to_ascii_lowercase();
+        lower.starts_with("application/") && lower.ends_with("+json")
+    };
+    json && parameters.split(';').all(|parameter| {
+        parameter
+            .split_once('=')
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+            .is_none_or(|(_, charset)| {
+                charset
+                    .trim()
+                    .trim_matches('"')
+                    .eq_ignore_ascii_case("utf-8")
+            })
+    })
+}
+
+/// How a body is packed. Packing twice is not taken.
+#[derive(Clone, Copy)]
+enum Coding {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+fn coding(headers: &HeaderMap) -> Result<Coding> {
+    let mut found = Coding::Identity;
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        for name in value.to_str().unwrap_or("?").split(',') {
+            let one = match name.trim().to_ascii_lowercase().as_str() {
+                "" | "identity" => continue,
+                "gzip" | "x-gzip" => Coding::Gzip,
+                "deflate" => Coding::Deflate,
+                _ => return Err(unsupported_coding()),
+            };
+            if !matches!(found, Coding::Identity) {
+                return Err(unsupported_coding());
+            }
+            found = one;
+        }
+    }
+    Ok(found)
+}
+
+fn unsupported_coding() -> Error {
+    catalogue::MEDIA_TYPE_UNSUPPORTED
+        .error()
+        .param("expected", "packed once by gzip or deflate, or not at all")
+}
+
+fn too_large(limit: u64) -> Error {
+    catalogue::BODY_TOO_LARGE.error().param("limit", limit)
+}
+
+fn reader(body: Limited<Body>) -> StreamReader<impl Stream<Item = io::Result<Bytes>>, Bytes> {
+    let pieces = Body::new(body).into_data_stream();
+    StreamReader::new(TryStreamExt::map_err(pieces, |error| {
+        io::Error::other(error.into_inner())
+    }))
+}
+
+fn unpacked(decoder: impl AsyncRead + Send + 'static) -> Body {
+    Body::from_stream(ReaderStream::with_capacity(decoder, 16 << 10))
+}
+
+/// What ended a body: our own limit, a decoder, or the connection.
+fn of_body(error: BoxError) -> Error {
+    let error = match error.downcast::<Error>() {
+        Ok(own) => return *own,
+        Err(error) => error,
+    };
+    let error = match error.downcast::<io::Error>() {
+        Ok(error) => match error.downcast::<Error>() {
+            Ok(own) => return own,
+            Err(error) => {
+                return catalogue::BODY_MALFORMED
+                    .error()
+                    .param("expected", "what its content-encoding says")
+                    .cause(error);
+            }
+        },
+        Err(error) => error,
+    };
+    catalogue::BODY_MALFORMED
+        .error()
+        .param("expected", "a whole HTTP message")
+        .cause(error)
+}
+
+/// A body that ends with an error once more than its limit has come.
+struct Limited<B> {
+    body: B,
+    left: u64,
+    /// The limit that the caller is told.
+    limit: u64,
+}
+
+impl<B> Limited<B> {
+    fn new(body: B, left: u64, limit: u64) -> Self {
+        Self { body, left, limit }
+    }
+}
+
+impl<B> HttpBody for Limited<B>
+where
+    B: HttpBody<Data = Bytes, Error = axum::Error> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+            return Poll::Ready(None);
+        };
+        let frame = frame.map_err(axum::Error::into_inner)?;
+        let came = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.left.checked_sub(came) {
+            Some(left) => {
+                self.left = left;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            None => Poll::Ready(Some(Err(too_large(self.limit).into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

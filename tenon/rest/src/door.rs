@@ -1,0 +1,310 @@
+//! The door of a service: its routes with everything around them, checked at start-up.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, routing};
+use serde::Serialize;
+use tenon_auth::{AccessRules, Verifier};
+use tenon_core::config::{ConfigError, RestConfig};
+use tenon_telemetry::Metrics;
+
+use crate::{
+    Method, Middleware, Route, Routes,
+    onion::{LAYERS, Onion, RouteService},
+    routes::Operation,
+    with_fallbacks,
+};
+
+/// The REST door of one service.
+///
+/// ```
+/// use tenon_core::config::RestConfig;
+/// use tenon_rest::{Door, Method, Route, Routes, with_fallbacks};
+///
+/// static PING: Route = Route::new(Method::Get, "/ping", "ping");
+/// let routes = Routes::new(()).route(&PING, |_, _, _req: ()| async { Ok("pong") });
+/// let door = Door::new("ping", RestConfig::default(), routes.build());
+/// let router = with_fallbacks(door.router()?);
+/// # Ok::<(), tenon_core::config::ConfigError>(())
+/// ```
+pub struct Door {
+    service: Arc<str>,
+    config: RestConfig,
+    routes: Routes,
+    verifier: Option<Arc<Verifier>>,
+    rules: Option<Arc<dyn AccessRules>>,
+    metrics: Option<Metrics>,
+    layers: Vec<Middleware>,
+    named: HashMap<String, Middleware>,
+}
+
+impl Door {
+    /// A door without tokens, rules, metrics and layers.
+    pub fn new(service: impl Into<Arc<str>>, config: RestConfig, routes: Routes) -> Self {
+        Self {
+            service: service.into(),
+            config,
+            routes,
+            verifier: None,
+            rules: None,
+            metrics: None,
+            layers: Vec::new(),
+            named: HashMap::new(),
+        }
+    }
+
+    /// What verifies the tokens of callers.
+    #[must_use]
+    pub fn verifier(mut self, verifier: impl Into<Option<Arc<Verifier>>>) -> Self {
+        self.verifier = verifier.into();
+        self
+    }
+
+    /// What decides whether a caller has the permission of a route.
+    #[must_use]
+    pub fn rules(mut self, rules: Arc<dyn AccessRules>) -> Self {
+        self.rules = Some(rules);
+        self
+    }
+
+    /// Where requests are counted.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// A layer on every route, inside the earlier ones.
+    #[must_use]
+    pub fn layer(mut self, layer: Middleware) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// The middleware that routes name, `@server(middleware: Audit)`.
+    #[must_use]
+    pub fn middleware(mut self, name: impl Into<String>, middleware: Middleware) -> Self {
+        self.named.insert(name.into(), middleware);
+        self
+    }
+
+    /// The router, without fallbacks: routers of several services are merged first, and
+    /// [`with_fallbacks`] is called once on the whole.
+    ///
+    /// # Errors
+    /// A path that cannot be routed, two equal routes, a limit of zero, a token asked for without
+    /// a verifier, a permission without rules, or middleware that is not there.
+    pub fn router(&self) -> Result<Router, ConfigError> {
+        let mut taken = HashSet::new();
+        let mut router = Router::new();
+        for operation in &self.routes.operations {
+            self.claim(operation.route, &mut taken)?;
+            let service = RouteService(Arc::new(self.onion(operation)?));
+            let filter = filter(operation.route.method);
+            let path = self.routed_path(operation.route)?;
+            router = router.route(&path, routing::on_service(filter, service));
+        }
+        Ok(router)
+    }
+
+    /// The routes with everything that they ask for.
+    pub fn table(&self) -> Vec<RouteRow> {
+        let rows = self.routes.operations.iter();
+        rows.map(|operation| self.row(operation.route)).collect()
+    }
+
+    fn onion(&self, operation: &Operation) -> Result<Onion, ConfigError> {
+        let route = operation.route;
+        let (timeout, max_bytes) = (self.timeout(route), self.max_bytes(route));
+        if timeout.is_zero() || max_bytes == 0 {
+            return Err(self.problem(
+                route,
+                "a timeout or body limit of zero would refuse every request; give a larger one",
+            ));
+        }
+        if let Some(status) = route.status
+            && !(200..400).contains(&status)
+        {
+            return Err(self.problem(route, "the status of a success must be from 200 to 399"));
+        }
+        let verifier = match (route.needs_token(), &self.verifier) {
+            (false, _) => None,
+            (true, Some(verifier)) => Some(verifier.clone()),
+            (true, None) => {
+                return Err(self.problem(route, "the route asks for a token, but the section auth has neither accessSecret nor keys"));
+            }
+        };
+        let rules = match (route.rule(), &self.rules) {
+            (None, _) => None,
+            (Some(permission), Some(rules)) => Some((rules.clone(), permission)),
+            (Some(_), None) => {
+                return Err(self.problem(
+                    route,
+                    "the route asks for a permission, but the service has no access rules",
+                ));
+            }
+        };
+        let metrics = self
+            .metrics
+            .as_ref()
+            .map(|metrics| metrics.http_route(&self.service, route.method.as_str(), route.path));
+        let mut endpoint = operation.endpoint.clone();
+        for layer in self.layers_of(route)?.into_iter().rev() {
+            endpoint = layer.around(endpoint);
+        }
+        Ok(Onion {
+            service: self.service.clone(),
+            route,
+            timeout,
+            max_bytes,
+            verifier,
+            rules,
+            metrics,
+            endpoint,
+        })
+    }
+
+    /// The service's own layers on a route, outermost first.
+    fn layers_of(&self, route: &Route) -> Result<Vec<&Middleware>, ConfigError> {
+        let mut layers: Vec<_> = self.layers.iter().collect();
+        for name in route.middleware {
+            let Some(middleware) = self.named.get(*name) else {
+                let what = format!(
+                    "the middleware {name} is not registered; add it with Door::middleware"
+                );
+                return Err(self.problem(route, &what));
+            };
+            layers.push(middleware);
+        }
+        Ok(layers)
+    }
+
+    fn row(&self, route: &Route) -> RouteRow {
+        let own = self.layers.iter().map(|layer| layer.name);
+        let layers = LAYERS.iter().copied().chain(own);
+        let layers = layers.chain(route.middleware.iter().copied());
+        RouteRow {
+            service: self.service.to_string(),
+            method: route.method.as_str(),
+            path: route.path,
+            handler: route.handler,
+            group: route.group,
+            token: route.needs_token(),
+            permission: route.permission,
+            timeout_ms: u64::try_from(self.timeout(route).as_millis()).unwrap_or(u64::MAX),
+            max_bytes: self.max_bytes(route),
+            strict: route.strict,
+            layers: layers.map(str::to_owned).collect(),
+        }
+    }
+
+    fn timeout(&self, route: &Route) -> Duration {
+        route.timeout.unwrap_or(self.config.timeout)
+    }
+
+    fn max_bytes(&self, route: &Route) -> u64 {
+        route.max_bytes.unwrap_or(self.config.max_bytes)
+    }
+
+    /// Notes that a route stands here, or refuses the second of two equal ones.
+    fn claim(&self, route: &Route, taken: &mut HashSet<Place>) -> Result<(), ConfigError> {
+        if taken.insert((route.method, self.routed_path(route)?)) {
+            return Ok(());
+        }
+        Err(self.problem(
+            route,
+            "another route has the same method and path; remove one of them",
+        ))
+    }
+
+    /// The path as axum writes it. Parameters are called by their position, so that services may
+    /// name the same place differently; operations read them by the contract's names.
+    fn routed_path(&self, route: &Route) -> Result<String, ConfigError> {
+        let unroutable = |what| Err(self.problem(route, what));
+        let Some(rest) = route.path.strip_prefix('/') else {
+            return unroutable("a path starts with a slash");
+        };
+        let mut path = String::with_capacity(route.path.len() + 8);
+        for (position, segment) in rest.split('/').enumerate() {
+            path.push('/');
+            match segment.strip_prefix(':') {
+                Some("") => return unroutable("a path parameter needs a name after its colon"),
+                Some(_) => path.push_str(&format!("{{p{position}}}")),
+                None if segment.contains(['{', '}', '*', ':', '?', '#']) => {
+                    return unroutable("a segment of a path is plain text or `:name`");
+                }
+                None => path.push_str(segment),
+            }
+        }
+        Ok(path)
+    }
+
+    fn problem(&self, route: &Route, what: &str) -> ConfigError {
+        let method = route.method.as_str();
+        let problem = format!("{method} {} ({}): {what}", route.path, route.handler);
+        ConfigError::new(self.service.as_ref(), problem)
+    }
+}
+
+/// A method and a path: where a route stands.
+type Place = (Method, String);
+
+/// The doors of several services as one router with fallbacks.
+///
+/// # Errors
+/// As [`Door::router`], and for a route that two services have.
+pub fn merge<'a>(doors: impl IntoIterator<Item = &'a Door>) -> Result<Router, ConfigError> {
+    let mut taken = HashSet::new();
+    let mut router = Router::new();
+    for door in doors {
+        for operation in &door.routes.operations {
+            door.claim(operation.route, &mut taken)?;
+        }
+        router = router.merge(door.router()?);
+    }
+    Ok(with_fallbacks(router))
+}
+
+/// One route as the admin server shows it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteRow {
+    /// The service.
+    pub service: String,
+    /// The method.
+    pub method: &'static str,
+    /// The path as the contract writes it.
+    pub path: &'static str,
+    /// The operation.
+    pub handler: &'static str,
+    /// The group of the contract.
+    pub group: &'static str,
+    /// Whether a token is needed.
+    pub token: bool,
+    /// The permission that is asked for.
+    pub permission: Option<&'static str>,
+    /// How long a request may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// The largest body, in bytes after decompression.
+    pub max_bytes: u64,
+    /// Whether JSON fields that the contract does not know are refused.
+    pub strict: bool,
+    /// The layers, outermost first.
+    pub layers: Vec<String>,
+}
+
+fn filter(method: Method) -> routing::MethodFilter {
+    match method {
+        Method::Get => routing::MethodFilter::GET,
+        Method::Head => routing::MethodFilter::HEAD,
+        Method::Post => routing::MethodFilter::POST,
+        Method::Put => routing::MethodFilter::PUT,
+        Method::Patch => routing::MethodFilter::PATCH,
+        Method::Delete => routing::MethodFilter::DELETE,
+        Method::Options => routing::MethodFilter::OPTIONS,
+    }
+}

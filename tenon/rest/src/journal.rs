@@ -1,0 +1,108 @@
+//! What is written of each request: one line in the access log, one count in the metrics, and for
+//! failures of the service one error line with its causes. Never a raw path, query, body or token.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Method;
+use tenon_core::{Principal, TraceContext};
+use tenon_telemetry::{HttpRoute, InFlight};
+use tokio::time::Instant;
+
+use crate::{Response, problem::Failure};
+
+/// The status of a request whose caller left before the answer, as nginx writes it.
+const CALLER_LEFT: u16 = 499;
+
+/// The record of one request. Dropped without an answer, it says that the caller left.
+pub(crate) struct Journal<'a> {
+    service: &'a str,
+    route: &'a str,
+    method: Method,
+    trace: TraceContext,
+    metrics: Option<(&'a HttpRoute, InFlight)>,
+    started: Instant,
+    pub(crate) caller: Option<Arc<Principal>>,
+    open: bool,
+}
+
+impl<'a> Journal<'a> {
+    pub(crate) fn open(
+        service: &'a str,
+        route: &'a str,
+        method: Method,
+        trace: TraceContext,
+        metrics: Option<&'a HttpRoute>,
+    ) -> Self {
+        Self {
+            service,
+            route,
+            method,
+            trace,
+            metrics: metrics.map(|metrics| (metrics, metrics.start())),
+            started: Instant::now(),
+            caller: None,
+            open: true,
+        }
+    }
+
+    /// The request was answered.
+    pub(crate) fn close(mut self, response: &Response) {
+        self.open = false;
+        let status = response.status().as_u16();
+        if let Some(Failure(error)) = response.extensions().get::<Failure>()
+            && status >= 500
+        {
+            tracing::error!(
+                service = self.service,
+                method = method_name(&self.method),
+                route = self.route,
+                code = error.code(),
+                status,
+                cause = error.cause_chain(),
+                trace_id = %self.trace.trace_id(),
+                "the request failed"
+            );
+        }
+        self.write(status);
+    }
+
+    fn write(&self, status: u16) {
+        let elapsed = self.started.elapsed();
+        if let Some((metrics, _)) = &self.metrics {
+            metrics.record(status, elapsed);
+        }
+        tracing::info!(
+            target: "access",
+            service = self.service,
+            method = method_name(&self.method),
+            route = self.route,
+            status,
+            duration_ms = milliseconds(elapsed),
+            trace_id = %self.trace.trace_id(),
+            caller = self.caller.as_ref().map(|caller| caller.subject()),
+        );
+    }
+}
+
+impl Drop for Journal<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.write(CALLER_LEFT);
+        }
+    }
+}
+
+/// To the microsecond: more digits are noise.
+fn milliseconds(elapsed: Duration) -> f64 {
+    elapsed.as_micros() as f64 / 1000.0
+}
+
+/// A method of our contracts, or what OpenTelemetry calls the others: callers may invent methods,
+/// and a log must not repeat what they invent.
+fn method_name(method: &Method) -> &str {
+    match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | "TRACE"
+        | "CONNECT") => known,
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,202 @@
+//! The onion around each route, fused into one function: trace, access log, metrics, recover,
+//! body limit, deadline, token, rules; then the service's own layers and the operation.
+//!
+//! The layers stand in the order of this file's [`LAYERS`]. They are one function and not eight
+//! services, because each boxed layer costs as much as what it does.
+
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tenon_auth::{AccessRules, Verifier};
+use tenon_core::{Context, Error, Result, TraceContext, catalogue, context::CancelGuard};
+use tenon_telemetry::HttpRoute;
+use tokio::time::Instant;
+use tower::Service;
+
+use crate::{
+    Request, Response, Route, body, deadline, endpoint::Endpoint, journal::Journal, problem,
+};
+
+/// The layers that every route has, outermost first.
+pub(crate) const LAYERS: [&str; 8] = [
+    "trace",
+    "access-log",
+    "metrics",
+    "recover",
+    "body-limit",
+    "deadline",
+    "token",
+    "rules",
+];
+
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The trace id alone, for people who report a problem.
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// One route with everything that its requests pass, resolved at start-up.
+pub(crate) struct Onion {
+    pub(crate) service: Arc<str>,
+    pub(crate) route: &'static Route,
+    pub(crate) timeout: Duration,
+    pub(crate) max_bytes: u64,
+    pub(crate) verifier: Option<Arc<Verifier>>,
+    pub(crate) rules: Option<(Arc<dyn AccessRules>, &'static str)>,
+    pub(crate) metrics: Option<HttpRoute>,
+    pub(crate) endpoint: Arc<dyn Endpoint>,
+}
+
+impl Onion {
+    async fn serve(self: Arc<Self>, request: Request) -> Response {
+        let trace = incoming_trace(request.headers());
+        let language = problem::language(request.headers());
+        let deadline = Instant::now() + deadline::patience(request.headers(), self.timeout);
+        let (cx, guard) = Context::incoming(trace, Some(deadline));
+        let mut journal = Journal::open(
+            &self.service,
+            self.route.path,
+            request.method().clone(),
+            trace,
+            self.metrics.as_ref(),
+        );
+        let work = AssertUnwindSafe(self.answer(cx, request, deadline, &mut journal));
+        let outcome = work.catch_unwind().await.unwrap_or_else(|_panic| {
+            Err(Error::internal("end the request", "its handler panicked"))
+        });
+        let mut response =
+            outcome.unwrap_or_else(|error| problem::response(error, language, &trace));
+        let headers = response.headers_mut();
+        problem::harden(headers);
+        mark(headers, &trace);
+        journal.close(&response);
+        keep_until_sent(response, guard)
+    }
+
+    /// From the body limit inwards.
+    async fn answer(
+        &self,
+        cx: Context,
+        request: Request,
+        deadline: Instant,
+        journal: &mut Journal<'_>,
+    ) -> Result<Response> {
+        let request = body::limit(request, self.max_bytes)?;
+        let cx = self.admit(cx, &request, journal)?;
+        // The work is looked at before the clock: what has ended in time, or even late, counts.
+        // What has not is dropped here, whether or not it watches its context.
+        match tokio::time::timeout_at(deadline, self.endpoint.call(cx, request)).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(catalogue::DEADLINE_EXCEEDED.error()),
+        }
+    }
+
+    /// Token and rules.
+    fn admit(&self, cx: Context, request: &Request, journal: &mut Journal<'_>) -> Result<Context> {
+        cx.check()?;
+        let Some(verifier) = &self.verifier else {
+            return Ok(cx);
+        };
+        let token = match request.headers().get(header::AUTHORIZATION) {
+            None => None,
+            // What is not text cannot be `Bearer <token>` and is as malformed as any other.
+            Some(value) => Some(value.to_str().unwrap_or("malformed")),
+        };
+        let principal = verifier.verify(token)?;
+        journal.caller = Some(principal.clone());
+        let cx = cx.with_principal(principal);
+        if let Some((rules, permission)) = &self.rules {
+            tenon_auth::check(rules.as_ref(), &cx, permission)?;
+        }
+        Ok(cx)
+    }
+}
+
+/// An [`Onion`] as axum routes to it.
+#[derive(Clone)]
+pub(crate) struct RouteService(pub(crate) Arc<Onion>);
+
+impl Service<Request> for RouteService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        Box::pin(self.0.clone().serve(request).map(Ok))
+    }
+}
+
+/// The caller's trace with a span of our own, or a new trace.
+pub(crate) fn incoming_trace(headers: &HeaderMap) -> TraceContext {
+    headers
+        .get(TRACEPARENT)
+        .and_then(|value| value.to_str().ok())
+        .and_then(TraceContext::parse)
+        .map_or_else(TraceContext::new, |caller| caller.child())
+}
+
+/// Tells the caller under which trace its request is found. Both headers share one text.
+pub(crate) fn mark(headers: &mut HeaderMap, trace: &TraceContext) {
+    let text = Bytes::from(trace.to_string());
+    let id = text.get(3..35).map(|digits| text.slice_ref(digits));
+    if let Ok(value) = HeaderValue::from_maybe_shared(text) {
+        headers.insert(TRACEPARENT, value);
+    }
+    if let Some(Ok(value)) = id.map(HeaderValue::from_maybe_shared) {
+        headers.insert(TRACE_ID, value);
+    }
+}
+
+/// A body that is still being made needs its context: the guard then goes with it. A whole body
+/// does not.
+fn keep_until_sent(response: Response, guard: CancelGuard) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| {
+        Body::new(Guarded {
+            body,
+            _guard: guard,
+        })
+    })
+}
+
+/// A streamed body with the guard of its context.
+struct Guarded {
+    body: Body,
+    _guard: CancelGuard,
+}
+
+impl HttpBody for Guarded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

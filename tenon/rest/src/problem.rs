@@ -1,0 +1,103 @@
+//! Errors as RFC 9457 problem documents: the one place where an [`Error`] becomes a response.
+
+use axum::body::Body;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use tenon_core::{Error, TraceContext, Violation, error::Language};
+
+use crate::Response;
+
+/// The media type of problem documents.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A problem document. The `code` is what programs look at; `detail` is for people.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    /// `about:blank`: the problem has no page of its own, and the title is that of the status.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'a str,
+    trace_id: String,
+    #[serde(skip_serializing_if = "<[Violation]>::is_empty")]
+    errors: &'a [Violation],
+}
+
+/// The error behind a response, in its extensions: for the log, and for layers that count.
+#[derive(Debug, Clone)]
+pub struct Failure(pub Error);
+
+/// The response that says `error`.
+pub fn response(error: Error, language: Language, trace: &TraceContext) -> Response {
+    let status =
+        StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let problem = Problem {
+        kind: "about:blank",
+        title: title(status),
+        status: status.as_u16(),
+        detail: error.message(language),
+        code: error.code(),
+        trace_id: trace.trace_id(),
+        errors: error.all_violations(),
+    };
+    // Strings and numbers always serialise; if they did not, the status alone would say enough.
+    let text = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        const { HeaderValue::from_static(MEDIA_TYPE) },
+    );
+    headers.insert(header::CONTENT_LANGUAGE, tag(language));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            const { HeaderValue::from_static("Bearer") },
+        );
+    }
+    if let Some(delay) = error.retry_delay() {
+        // Whole seconds, rounded up: a client that comes too early comes twice.
+        let seconds = delay.as_millis().div_ceil(1000).max(1);
+        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response.extensions_mut().insert(Failure(error));
+    response
+}
+
+/// The language that the caller prefers.
+pub fn language(headers: &HeaderMap) -> Language {
+    headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok())
+        .map_or(Language::default(), Language::accepted)
+}
+
+/// The headers that every response of an API has, unless its operation says otherwise.
+pub(crate) fn harden(headers: &mut HeaderMap) {
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(const { HeaderValue::from_static("no-store") });
+    headers
+        .entry(header::X_CONTENT_TYPE_OPTIONS)
+        .or_insert(const { HeaderValue::from_static("nosniff") });
+}
+
+fn tag(language: Language) -> HeaderValue {
+    match language {
+        Language::English => const { HeaderValue::from_static("en") },
+        Language::Chinese => const { HeaderValue::from_static("zh-CN") },
+    }
+}
+
+fn title(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        // Not registered, but known to every operator of nginx.
+        499 => "Client Closed Request",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
+}
