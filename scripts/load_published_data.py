@@ -154,7 +154,7 @@ def load_responses(checks, admin, path):
     checks.equal("responses refused", sorted({subject for subject, *_ in refused}), ["CDISC014"])
     checks.equal("refused", len(refused), 2)
     for _, status, places, rules in refused:
-        checks.equal("the refusal names the difficulty item and the rule", (status, "/69722-7" in places[0], rules), (400, True, ["option"]))
+        checks.equal("the refusal names the difficulty item and the rule", (status, "/69722-7" in places[0], rules), (400, True, ["illegal-option"]))
     checks.equal("discrepancies", discrepancies, [("CDISC004", 27, 26)])
     kept = sum(len(coordinator.all(f"/epro/response?subjectId={subject}")) for subject in subjects.values())
     checks.equal("responses read back", kept, 28)
@@ -176,6 +176,8 @@ def as_response(questionnaire, subject, row):
     """One administration as a FHIR QuestionnaireResponse."""
     items, item_no = [], 0
     for item in questionnaire["item"]:
+        if item["type"] == "display":
+            continue
         if item["type"] != "choice":
             items.append({"linkId": item["linkId"], "answer": [{"valueInteger": int(row["published_total"])}]})
         elif item_no < 9:
