@@ -1,10 +1,16 @@
 //! One suite of a call's behaviour, run in the process and over real sockets.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers of a test fail it as its assertions do, and tests print what they measure"
+)]
+
 #[path = "shape/patient.rs"]
-mod patient;
+pub mod patient;
 #[path = "shape/ward.rs"]
-#[expect(dead_code, reason = "each suite uses its part")]
-mod ward;
+pub mod ward;
 
 use std::{
     sync::Arc,

@@ -10,10 +10,13 @@ use tenon_rpc::{self as rpc, BoxFuture};
 /// `message PatientInfo`
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PatientInfo {
+    /// `id`
     #[prost(string, tag = "1")]
     pub id: String,
+    /// `name`
     #[prost(string, tag = "2")]
     pub name: String,
+    /// `status`
     #[prost(int32, tag = "3")]
     pub status: i32,
 }
@@ -21,6 +24,7 @@ pub struct PatientInfo {
 /// `message GetPatientsByTrialReq`
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetPatientsByTrialReq {
+    /// `trialId`
     #[prost(string, tag = "1")]
     pub trial_id: String,
 }
@@ -28,6 +32,7 @@ pub struct GetPatientsByTrialReq {
 /// `message GetPatientsByTrialResp`
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetPatientsByTrialResp {
+    /// `patients`
     #[prost(message, repeated, tag = "1")]
     pub patients: Vec<PatientInfo>,
 }

@@ -24,6 +24,7 @@ use crate::patient::{
     serve,
 };
 
+/// The error of the trial `invalid`.
 pub static TRIAL_INVALID: Entry = Entry::new(
     "TRIAL_INVALID",
     Code::FailedPrecondition,
@@ -31,6 +32,7 @@ pub static TRIAL_INVALID: Entry = Entry::new(
     "试验 {trialId} 无法列出",
 );
 
+/// The secret of the tokens.
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// What happened to the work of a call.
@@ -133,6 +135,7 @@ fn patients(rows: impl IntoIterator<Item = (String, i32)>) -> GetPatientsByTrial
     GetPatientsByTrialResp { patients }
 }
 
+/// Asks for a trial.
 pub fn trial(trial_id: &str) -> GetPatientsByTrialReq {
     GetPatientsByTrialReq {
         trial_id: trial_id.to_owned(),
@@ -151,6 +154,7 @@ impl Events {
             .expect("the ward is gone")
     }
 
+    /// The next event, which must be that the handler began.
     pub async fn began(&mut self) {
         let event = self.next().await;
         assert!(matches!(event, Event::Began), "{event:?}");
@@ -165,11 +169,13 @@ impl Events {
         }
     }
 
+    /// Whether nothing has happened since.
     pub fn is_quiet(&mut self) -> bool {
         self.0.try_recv().is_err()
     }
 }
 
+/// A ward and what its work will report.
 pub fn ward(next: Option<PatientClient>) -> (Ward, Events) {
     let (events, received) = mpsc::unbounded_channel();
     (Ward { events, next }, Events(received))
@@ -177,9 +183,13 @@ pub fn ward(next: Option<PatientClient>) -> (Ward, Events) {
 
 /// A served ward; it ends when this is dropped.
 pub struct House {
+    /// Where it listens.
     pub address: SocketAddr,
+    /// Its life.
     pub life: Lifecycle,
+    /// The connections that requests came on.
     pub peers: Arc<Mutex<HashSet<SocketAddr>>>,
+    /// What it counts.
     pub metrics: Metrics,
 }
 
@@ -189,6 +199,7 @@ impl Drop for House {
     }
 }
 
+/// Accepts the tokens of [`token`].
 pub fn verifier() -> Option<Arc<Verifier>> {
     let config = AuthConfig {
         access_secret: Some(SECRET.to_owned().into()),
@@ -197,6 +208,7 @@ pub fn verifier() -> Option<Arc<Verifier>> {
     Verifier::new(&config, Arc::new(SystemClock)).unwrap()
 }
 
+/// A token of this subject.
 pub fn token(subject: &str) -> String {
     let claims = serde_json::json!({"sub": subject, "exp": 4_102_444_800_u64});
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
@@ -204,6 +216,7 @@ pub fn token(subject: &str) -> String {
     jsonwebtoken::encode(&header, &claims, &key).unwrap()
 }
 
+/// Serves a ward.
 pub async fn house(ward: Ward) -> House {
     house_at("127.0.0.1:0".parse().unwrap(), ward, RpcConfig::default()).await
 }
@@ -214,6 +227,7 @@ pub async fn house_serving(service: tenon_rpc::Service) -> House {
     open(address, service, RpcConfig::default()).await
 }
 
+/// Serves a ward at an address, with a section `rpc`.
 pub async fn house_at(address: SocketAddr, ward: Ward, config: RpcConfig) -> House {
     open(address, serve(ward), config).await
 }
@@ -259,6 +273,7 @@ fn counted(
     })
 }
 
+/// A channel to these addresses.
 pub fn channel(addresses: &[SocketAddr], timeout: Duration) -> Channel {
     let config = ClientConfig {
         endpoints: addresses.iter().map(ToString::to_string).collect(),
@@ -267,6 +282,7 @@ pub fn channel(addresses: &[SocketAddr], timeout: Duration) -> Channel {
     Channel::new("patient", &config, &Metrics::new()).unwrap()
 }
 
+/// A client of a house.
 pub fn remote(house: &House) -> PatientClient {
     PatientClient::remote(channel(&[house.address], Duration::from_secs(2)))
 }
