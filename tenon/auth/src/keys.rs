@@ -8,7 +8,6 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::SystemTime,
 };
 
 use aws_lc_rs::hmac;
@@ -22,11 +21,11 @@ use crate::{
 };
 
 /// An unknown key id makes the files be read again at most this often, in seconds.
-const REREAD_SECONDS: i64 = 5;
+const UNKNOWN_SECONDS: i64 = 5;
 
-/// The files are looked at for a change at most this often, in seconds: how long a key that was
-/// taken out of its file may still be trusted.
-const LOOK_SECONDS: i64 = 10;
+/// The files are read again this often in any case, in seconds: how long a key that was taken out
+/// of its file may still be trusted.
+const ALWAYS_SECONDS: i64 = 10;
 
 /// The largest key set that is read, in bytes.
 const SET_MAX_BYTES: u64 = 1 << 20;
@@ -128,32 +127,19 @@ pub(crate) struct KeySets {
     files: Vec<PathBuf>,
     keys: RwLock<Arc<PublicKeys>>,
     generation: AtomicU64,
-    next_look: AtomicI64,
-    reading: Mutex<Reading>,
+    read_at: AtomicI64,
+    reading: Mutex<()>,
 }
-
-/// When the files were last read, and what they looked like.
-struct Reading {
-    at: i64,
-    stamps: Vec<Stamp>,
-}
-
-/// A file as it looked: what changes when its content does.
-type Stamp = Option<(SystemTime, u64)>;
 
 impl KeySets {
     fn open(files: Vec<PathBuf>) -> Result<Self, ConfigError> {
-        let stamps = stamps(&files);
         let keys = read_all(&files)?;
         Ok(Self {
             files,
             keys: RwLock::new(Arc::new(keys)),
             generation: AtomicU64::new(0),
-            next_look: AtomicI64::new(i64::MIN),
-            reading: Mutex::new(Reading {
-                at: i64::MIN,
-                stamps,
-            }),
+            read_at: AtomicI64::new(i64::MIN),
+            reading: Mutex::new(()),
         })
     }
 
@@ -161,7 +147,7 @@ impl KeySets {
         let id = token.key_id.as_deref().ok_or(Refusal::KeyUnknown)?;
         let mut keys = self.current();
         if !keys.contains_key(id) {
-            self.reread(now);
+            self.read_again(now, UNKNOWN_SECONDS);
             keys = self.current();
         }
         let key = keys.get(id).ok_or(Refusal::KeyUnknown)?;
@@ -183,42 +169,25 @@ impl KeySets {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files again for an unknown key id, unless that was done just now: a flood of
-    /// made-up ids costs one reading in a while.
-    fn reread(&self, now: i64) {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent(reading.at, now, REREAD_SECONDS) {
-            return;
-        }
-        reading.at = now;
-        reading.stamps = stamps(&self.files);
-        self.replace();
-    }
-
-    /// Looks now and then whether a file changed, so that a key taken out of it is not trusted
-    /// for ever.
+    /// Counts the changes of keys. Now and then the files are read again, so that a key taken out
+    /// of them is not trusted for ever.
     fn generation(&self, now: i64) -> u64 {
-        let due = self.next_look.load(Ordering::Relaxed);
-        let clock_went_back = due > now.saturating_add(LOOK_SECONDS);
-        if due <= now || clock_went_back {
-            let next = now.saturating_add(LOOK_SECONDS);
-            let mine = self
-                .next_look
-                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-            if mine {
-                self.look();
-            }
-        }
+        self.read_again(now, ALWAYS_SECONDS);
         self.generation.load(Ordering::Acquire)
     }
 
-    fn look(&self) {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamps = stamps(&self.files);
-        if stamps != reading.stamps {
-            reading.stamps = stamps;
+    /// Reads the files again unless that was done less than `seconds` ago: a flood of made-up key
+    /// ids costs one reading in a while. Their content is compared and not their times, which are
+    /// too coarse to tell two writings apart.
+    fn read_again(&self, now: i64, seconds: i64) {
+        let is_recent = || recent(self.read_at.load(Ordering::Acquire), now, seconds);
+        if is_recent() {
+            return;
+        }
+        let _one_at_a_time = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_recent() {
             self.replace();
+            self.read_at.store(now, Ordering::Release);
         }
     }
 
@@ -242,14 +211,6 @@ impl KeySets {
 /// Whether `then` is less than `seconds` before `now`. A clock that went back makes nothing recent.
 fn recent(then: i64, now: i64, seconds: i64) -> bool {
     then <= now && now.saturating_sub(then) < seconds
-}
-
-fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
-    let stamp = |file: &PathBuf| {
-        let metadata = fs::metadata(file).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
-    };
-    files.iter().map(stamp).collect()
 }
 
 fn read_all(files: &[PathBuf]) -> Result<PublicKeys, ConfigError> {
@@ -281,4 +242,36 @@ fn read_bounded(file: &PathBuf) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is larger than 1 MiB"));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    #[test]
+    fn the_token_of_rfc_7515_is_verified() {
+        // Appendix A.1, whose key is no text and so cannot stand in a configuration.
+        let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr\
+                   1Z9CAow";
+        let text = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4\
+                    MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K\
+                    27uhbUJU1p1r_wW1gFWFOEjXk";
+        let key = BASE64_URL_SAFE_NO_PAD.decode(key).unwrap();
+        let token = Token::parse(text).unwrap();
+        let right = [hmac::Key::new(hmac::HMAC_SHA256, &key)];
+        let wrong = [hmac::Key::new(hmac::HMAC_SHA256, &key[1..])];
+        assert_eq!(verify_hmac(&right, &token), Ok(()));
+        assert_eq!(verify_hmac(&wrong, &token), Err(Refusal::Signature));
+        assert_eq!(token.claims().unwrap()["iss"], "joe");
+    }
+
+    #[test]
+    fn a_clock_that_went_back_makes_nothing_recent() {
+        assert!(recent(100, 104, 5));
+        assert!(!recent(100, 105, 5));
+        assert!(!recent(100, 90, 5));
+        assert!(!recent(i64::MIN, 90, 5));
+    }
 }

@@ -236,14 +236,16 @@ fn dummy() -> Result<PasswordHash> {
     })
 }
 
-/// Refuses a stored hash that would take the machine.
+/// Refuses a stored hash that is damaged, which would read as a wrong password, or that would
+/// take the machine.
 fn stored_argon2(hash: &PasswordHash) -> Result<Argon2<'static>> {
+    let refuse = |problem: &'static str| Err(Error::internal("verify a password", problem));
+    if hash.salt.is_none() || hash.hash.is_none() {
+        return refuse("its stored hash lacks salt or output");
+    }
     let params = Params::try_from(hash).or_internal("read a stored password hash")?;
     if params.m_cost() > MEMORY_MAX_KIB || params.t_cost() > PASSES_MAX {
-        return Err(Error::internal(
-            "verify a password",
-            "its stored hash asks for more memory or passes than is allowed",
-        ));
+        return refuse("its stored hash asks for more memory or passes than is allowed");
     }
     argon2()
 }

@@ -232,3 +232,23 @@ fn thumbprint(point: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, canonical.as_bytes());
     BASE64_URL_SAFE_NO_PAD.encode(digest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_id_and_signature_are_those_of_rfc_8037() {
+        // Appendix A.1 (private key), A.3 (thumbprint).
+        let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
+        let seed = decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
+        let point = decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &point).unwrap();
+        let signer = Signer::from_pair(pair);
+        assert_eq!(
+            signer.key_id(),
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+        );
+        assert_eq!(signer.jwks()["keys"][0]["kid"], signer.key_id());
+    }
+}
