@@ -202,11 +202,17 @@ impl Engine {
         args: &[Value<'_>],
         work: impl FnOnce(&mut Statement<'_>) -> rusqlite::Result<Result<T>>,
     ) -> rusqlite::Result<Result<T>> {
-        let mut statement = self.conn.prepare_cached(sql)?;
         let key = (sql.as_ptr().addr(), sql.len());
+        // Some of what is refused takes effect when it is prepared.
+        if !self.plans.contains_key(&key)
+            && let Some(problem) = own_statement(sql)
+        {
+            return Ok(Err(misused(sql, problem)));
+        }
+        let mut statement = self.conn.prepare_cached(sql)?;
         let plan = match self.plans.get(&key) {
             Some(plan) => plan,
-            None => match plan(sql, &statement) {
+            None => match plan(&statement) {
                 Ok(plan) => self.plans.entry(key).or_insert(plan),
                 Err(problem) => return Ok(Err(misused(sql, problem))),
             },
@@ -291,8 +297,8 @@ fn bind(statement: &mut Statement<'_>, slot: usize, value: Value<'_>) -> rusqlit
     }
 }
 
-/// Reads the parameters of a statement, and refuses what only one engine understands.
-fn plan(sql: &'static str, statement: &Statement<'_>) -> Result<Plan, String> {
+/// Why a statement may not be run by a closure, if it begins one that the store runs itself.
+fn own_statement(sql: &str) -> Option<String> {
     const OWN: [&str; 11] = [
         "BEGIN",
         "COMMIT",
@@ -306,14 +312,14 @@ fn plan(sql: &'static str, statement: &Statement<'_>) -> Result<Plan, String> {
         "VACUUM",
         "REINDEX",
     ];
-    let first = sql
-        .trim_start()
-        .split(|c: char| !c.is_alphanumeric())
-        .next();
-    let first = first.unwrap_or_default().to_ascii_uppercase();
-    if OWN.contains(&first.as_str()) {
-        return Err(format!("`{first}` is the store's own; use write and read"));
-    }
+    let mut words = sql.split(|c: char| !c.is_alphanumeric());
+    let first = words.find(|word| !word.is_empty())?.to_ascii_uppercase();
+    OWN.contains(&first.as_str())
+        .then(|| format!("`{first}` is the store's own; use write and read"))
+}
+
+/// Reads the parameters of a statement, and refuses those that only one engine understands.
+fn plan(statement: &Statement<'_>) -> Result<Plan, String> {
     let count = statement.parameter_count();
     let mut order = Vec::with_capacity(count);
     for slot in 1..=count {
