@@ -346,7 +346,8 @@ pub struct Service {
     pub name: String,
     /// The name in lower case without a final `-api`, e.g. `patient`; hyphens stay.
     pub crate_name: String,
-    /// One entry per `service` block; several may share a `group`.
+    /// One entry per `service` block, those of imported files first; several may share a
+    /// `group`.
     pub groups: Vec<Group>,
     /// Where the name first stands.
     pub place: Place,

@@ -127,8 +127,9 @@ impl Position {
 /// file if it lies in none of them (so no folder at all means the root's own).
 ///
 /// # Errors
-/// The findings, located. Syntax errors of all files come together; errors of names and types
-/// come only when every file parses.
+/// The findings, located. Syntax errors of all files that can be reached come together (a file
+/// that does not parse hides its imports); errors of names and types come only when every file
+/// parses.
 pub fn load(
     loader: &dyn SourceLoader,
     root: &str,

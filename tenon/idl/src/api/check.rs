@@ -8,6 +8,7 @@
 mod fields;
 mod keys;
 mod literals;
+mod names;
 mod path;
 mod routes;
 mod service;
@@ -16,7 +17,7 @@ mod structs;
 mod types;
 mod usage;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::lexer::TokenKind;
 use super::load::Sources;
@@ -30,6 +31,7 @@ pub(super) fn check(sources: Sources) -> Result<Api, Vec<Diagnostic>> {
         sources: &sources,
         diagnostics: Vec::new(),
         declared: HashMap::new(),
+        incomplete: HashSet::new(),
     };
     let info = checker.statements();
     let drafts = checker.types();
@@ -66,6 +68,8 @@ struct Checker<'s> {
     diagnostics: Vec<Diagnostic>,
     /// All declared type names and where they stand.
     declared: HashMap<String, Place>,
+    /// Types that miss a field because of an error: what they lack is no second error.
+    incomplete: HashSet<String>,
 }
 
 impl<'s> Checker<'s> {

@@ -152,14 +152,25 @@ impl Parser<'_> {
                 && !self.at(TokenKind::CloseParen)
                 && !self.at_next_key()
             {
-                self.error_here(format!(
-                    "the value of `{key}` goes on after a blank or a character it cannot have"
-                ))
-                .hint("put the value in double quotes");
-                self.skip_line();
+                self.value_goes_on(&key);
             }
         }
         self.finish();
+    }
+
+    fn value_goes_on(&mut self, key: &str) {
+        if self.previous_kind() == Some(TokenKind::String) && self.previous_text().contains('\n') {
+            self.error_behind(format!(
+                "the value of `{key}` is a string over several lines with text behind it"
+            ))
+            .hint("the closing quote is likely missing on its first line");
+        } else {
+            self.error_here(format!(
+                "the value of `{key}` goes on after a blank or a character it cannot have"
+            ))
+            .hint("put the value in double quotes");
+        }
+        self.skip_line();
     }
 
     fn at_next_key(&self) -> bool {

@@ -28,7 +28,10 @@ fn convert(error: &dyn miette::Diagnostic, name: &str, sources: &Sources) -> Dia
         .flatten()
         .map(|label| Span::new(label.offset(), label.offset() + label.len()))
         .collect();
-    let message = tidy(&error.to_string());
+    let message = error.to_string();
+    if let Some(cycle) = cycle(&message, sources) {
+        return cycle;
+    }
     // Without a label the fault is at the end ("reached end of file") or with the whole file.
     let at_end = message.contains("end of file");
     let fallback = if at_end {
@@ -37,7 +40,8 @@ fn convert(error: &dyn miette::Diagnostic, name: &str, sources: &Sources) -> Dia
         Span::default()
     };
     let span = labels.last().copied().unwrap_or(fallback);
-    let mut diagnostic = Diagnostic::new(path, &lines, span, message);
+    let (message, expected) = split_expected(&message);
+    let mut diagnostic = Diagnostic::new(path, &lines, span, message).expecting(expected);
     diagnostic.hint = match (error.help(), labels.as_slice()) {
         (Some(help), _) => Some(tidy(&help.to_string())),
         (None, [first, .., last]) if first != last => {
@@ -60,4 +64,39 @@ fn missing_import(message: &str) -> Option<String> {
 /// Quotes in our manner, no stop at the end.
 fn tidy(message: &str) -> String {
     message.trim_end_matches('.').replace('\'', "`")
+}
+
+/// protox gives a cycle no place; it is the import that closes it.
+fn cycle(message: &str, sources: &Sources) -> Option<Diagnostic> {
+    let names: Vec<&str> = message
+        .strip_prefix("import cycle detected: ")?
+        .split(" -> ")
+        .collect();
+    let (imported, importer) = (names.last()?, names.get(names.len().checked_sub(2)?)?);
+    let file = sources.by_name(importer)?;
+    let at = file.text.find(&format!("\"{imported}\""))?;
+    let span = Span::new(at, at + imported.len() + 2);
+    let message = format!("import cycle: {}", names.join(" -> "));
+    let hint = "move what both need into a third file";
+    Some(Diagnostic::new(&file.path, &LineMap::new(&file.text), span, message).with_hint(hint))
+}
+
+/// "expected 'a', 'b' or 'c', but found 'd'" as a message and a list.
+fn split_expected(message: &str) -> (String, Vec<String>) {
+    let Some((expected, found)) = message
+        .strip_prefix("expected ")
+        .and_then(|rest| rest.split_once(", but "))
+    else {
+        return (tidy(message), Vec::new());
+    };
+    let found = match found.strip_prefix("found ") {
+        Some(found) => format!("unexpected {}", tidy(found)),
+        None => "unexpected end of file".to_owned(),
+    };
+    let expected = expected
+        .split(", ")
+        .flat_map(|part| part.split(" or "))
+        .map(tidy)
+        .collect();
+    (found, expected)
 }

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod dump;
+mod loading;
 mod robust;
 
 use std::fs;
@@ -128,6 +129,7 @@ fn case_folders() -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
+    folders.retain(|path| path.is_dir());
     folders.sort();
     folders
 }

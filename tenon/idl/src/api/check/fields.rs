@@ -64,6 +64,7 @@ impl Checker<'_> {
         let resolved = self.resolve(file, type_node, Some(&mut lift));
         let tags = self.tags(file, node);
         let Some(resolved) = resolved else {
+            self.incomplete.insert(parent.to_owned());
             return Vec::new();
         };
         let docs = comments::around(tree, node);
@@ -87,7 +88,7 @@ impl Checker<'_> {
     }
 
     /// `Base` or `*Base`. With a name in its `json` tag it is an ordinary field, as in Go.
-    pub(super) fn embedded(&mut self, file: usize, node: NodeId) -> Option<Member> {
+    pub(super) fn embedded(&mut self, file: usize, node: NodeId, parent: &str) -> Option<Member> {
         let tree = self.tree(file);
         let type_node = tree.child_of_kind(node, NodeKind::NamedType)?;
         let place = self.place(file, type_node);
@@ -96,7 +97,11 @@ impl Checker<'_> {
             .next()
             .is_some();
         let tags = self.tags(file, node);
-        let Type::Struct(type_name) = self.resolve(file, type_node, None)?.ty else {
+        let Some(resolved) = self.resolve(file, type_node, None) else {
+            self.incomplete.insert(parent.to_owned());
+            return None;
+        };
+        let Type::Struct(type_name) = resolved.ty else {
             let written = tree.node_text(type_node).to_owned();
             self.report_with(
                 place,
@@ -201,6 +206,9 @@ impl Checker<'_> {
                 continue;
             }
             if let Some(first) = &found {
+                if first.source == *source {
+                    continue; // The same tag twice has been reported.
+                }
                 let message = format!(
                     "the field is bound twice, by `{}` and by `{source}`",
                     first.source

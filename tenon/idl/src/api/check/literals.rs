@@ -55,6 +55,7 @@ impl Checker<'_> {
                 self.report(place, format!("no value lies in the range `{text}`"));
             }
             Ok(range) => field.range = Some(range),
+            Err(reason) if reason.contains("does not fit") => self.report(place, reason),
             Err(reason) => {
                 self.report_with(
                     place,

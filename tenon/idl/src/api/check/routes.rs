@@ -47,7 +47,13 @@ impl Checker<'_> {
         self.check_handler(&route, group, seen);
         self.check_duplicate(&route, seen);
         self.check_status(&route);
-        self.check_parameters(&route, types);
+        // A request that is not understood was reported; its fields are no second error.
+        let written = tree
+            .child_of_kind(route_node, NodeKind::Request)
+            .and_then(|node| tree.child_nodes(node).next());
+        if written.is_none() || route.request.is_some() {
+            self.check_parameters(&route, types);
+        }
         Some(route)
     }
 
@@ -206,7 +212,9 @@ impl Checker<'_> {
                         route.full_path
                     ),
                 );
-            } else if !fields.contains(&name) {
+            } else if !fields.contains(&name)
+                && !request.is_some_and(|item| self.incomplete.contains(&item.name))
+            {
                 let message = match request {
                     Some(item) => {
                         format!("path parameter `{name}` has no field in `{}`", item.name)

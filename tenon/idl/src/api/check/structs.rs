@@ -73,6 +73,11 @@ impl Checker<'_> {
                         }
                         continue;
                     }
+                    if self.incomplete.contains(type_name)
+                        && let Some(outer) = chain.first()
+                    {
+                        self.incomplete.insert(drafts[*outer].name.clone());
+                    }
                     chain.push(inner);
                     self.flatten(drafts, index, chain, placed, optional || *own);
                     chain.pop();

@@ -1,5 +1,6 @@
 //! Declares types and resolves what fields and bodies say about them.
 
+use super::names::{BUILTINS, GO_KEYWORDS, REFUSED, builtin};
 use super::{Checker, has_leading_letter};
 use crate::api::comments;
 use crate::api::lexer::TokenKind;
@@ -9,57 +10,6 @@ use crate::model::{Field, Place, Type};
 
 /// Longest fixed array, in elements.
 const MAX_ARRAY: usize = 65_536;
-
-const GO_KEYWORDS: [&str; 25] = [
-    "break",
-    "case",
-    "chan",
-    "const",
-    "continue",
-    "default",
-    "defer",
-    "else",
-    "fallthrough",
-    "for",
-    "func",
-    "go",
-    "goto",
-    "if",
-    "import",
-    "interface",
-    "map",
-    "package",
-    "range",
-    "return",
-    "select",
-    "struct",
-    "switch",
-    "type",
-    "var",
-];
-
-/// Names that mean something in a type but are no types of a contract, and what to write.
-const REFUSED: [(&str, &str); 16] = [
-    ("complex64", "complex numbers have no JSON form"),
-    ("complex128", "complex numbers have no JSON form"),
-    (
-        "uintptr",
-        "addresses mean nothing outside a process; use `uint64`",
-    ),
-    ("error", "an error is not a value of a contract"),
-    ("chan", "channels have no JSON form"),
-    ("func", "functions have no JSON form"),
-    ("float", "write `float64`"),
-    ("double", "write `float64`"),
-    ("number", "write `int64` or `float64`"),
-    ("integer", "write `int`"),
-    ("long", "write `int64`"),
-    ("boolean", "write `bool`"),
-    ("str", "write `string`"),
-    ("object", "write `any`, or declare a type"),
-    ("time", "write `time.Time`"),
-    ("date", "write `string` or `time.Time`"),
-];
 
 /// A struct whose embedded types are not flattened yet.
 pub(super) struct Draft {
@@ -208,7 +158,9 @@ impl Checker<'_> {
                         .members
                         .extend(fields.into_iter().map(Box::new).map(Member::Field));
                 }
-                NodeKind::EmbeddedField => draft.members.extend(self.embedded(file, node)),
+                NodeKind::EmbeddedField => {
+                    draft.members.extend(self.embedded(file, node, &draft.name))
+                }
                 _ => {}
             }
         }
@@ -416,104 +368,4 @@ fn capitalised(name: &str) -> String {
     characters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(characters).collect()
     })
-}
-
-const BUILTINS: [(&str, Type); 18] = [
-    ("bool", Type::Bool),
-    ("string", Type::String),
-    (
-        "int",
-        Type::Int {
-            bits: 64,
-            signed: true,
-        },
-    ),
-    (
-        "int8",
-        Type::Int {
-            bits: 8,
-            signed: true,
-        },
-    ),
-    (
-        "int16",
-        Type::Int {
-            bits: 16,
-            signed: true,
-        },
-    ),
-    (
-        "int32",
-        Type::Int {
-            bits: 32,
-            signed: true,
-        },
-    ),
-    (
-        "int64",
-        Type::Int {
-            bits: 64,
-            signed: true,
-        },
-    ),
-    (
-        "uint",
-        Type::Int {
-            bits: 64,
-            signed: false,
-        },
-    ),
-    (
-        "uint8",
-        Type::Int {
-            bits: 8,
-            signed: false,
-        },
-    ),
-    (
-        "uint16",
-        Type::Int {
-            bits: 16,
-            signed: false,
-        },
-    ),
-    (
-        "uint32",
-        Type::Int {
-            bits: 32,
-            signed: false,
-        },
-    ),
-    (
-        "uint64",
-        Type::Int {
-            bits: 64,
-            signed: false,
-        },
-    ),
-    (
-        "byte",
-        Type::Int {
-            bits: 8,
-            signed: false,
-        },
-    ),
-    (
-        "rune",
-        Type::Int {
-            bits: 32,
-            signed: true,
-        },
-    ),
-    ("float32", Type::Float { bits: 32 }),
-    ("float64", Type::Float { bits: 64 }),
-    ("any", Type::Any),
-    ("time.Time", Type::Time),
-];
-
-fn builtin(name: &str) -> Option<Type> {
-    BUILTINS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, ty)| ty.clone())
 }

@@ -38,6 +38,19 @@ impl Reported<'_> {
             diagnostic.hint = Some(hint.into());
         }
     }
+
+    pub(super) fn expecting(self, expected: &str) {
+        if let Some(diagnostic) = self.diagnostic {
+            diagnostic.expected = vec![expected.to_owned()];
+        }
+    }
+
+    /// Advice for when the character itself gave none.
+    pub(super) fn or_hint(self, hint: &str) {
+        if let Some(diagnostic) = self.diagnostic {
+            diagnostic.hint.get_or_insert_with(|| hint.to_owned());
+        }
+    }
 }
 
 impl<'t> Parser<'t> {
@@ -76,28 +89,27 @@ impl<'t> Parser<'t> {
     /// An unclosed token explains what follows it, so it goes in place of other errors there.
     fn report_unclosed(&mut self) {
         for token in self.tokens.iter().filter(|token| !token.closed) {
-            let (what, close) = match token.kind {
-                TokenKind::BlockComment => ("the comment", "*/"),
-                TokenKind::Raw => ("the raw string", "`` ` ``"),
-                _ => ("the string", "\""),
-            };
-            let close = if close.contains(' ') {
-                close.to_owned()
-            } else {
-                format!("`{close}`")
+            let (what, close, hint) = match token.kind {
+                TokenKind::BlockComment => (
+                    "the comment",
+                    "`*/`",
+                    Some("`/*` opens a comment inside a path too; a path has no wildcards"),
+                ),
+                TokenKind::Raw => ("the raw string", "a backquote", None),
+                _ => ("the string", "`\"`", None),
             };
             self.diagnostics.retain(|other| {
                 other.span.start < token.span.start || other.span.start > token.span.end
             });
-            self.diagnostics.push(
-                Diagnostic::new(
-                    self.file,
-                    &self.lines,
-                    token.span,
-                    format!("{what} is not closed"),
-                )
-                .expecting([close]),
-            );
+            let mut diagnostic = Diagnostic::new(
+                self.file,
+                &self.lines,
+                token.span,
+                format!("{what} is not closed"),
+            )
+            .expecting([close]);
+            diagnostic.hint = hint.map(str::to_owned);
+            self.diagnostics.push(diagnostic);
         }
     }
 
@@ -146,6 +158,12 @@ impl<'t> Parser<'t> {
     fn previous(&self) -> Option<&Token> {
         let index = self.significant.get(self.cursor.checked_sub(1)?)?;
         self.tokens.get(*index)
+    }
+
+    pub(super) fn previous_text(&self) -> &'t str {
+        self.previous()
+            .and_then(|token| self.text.get(token.span.start..token.span.end))
+            .unwrap_or("")
     }
 
     pub(super) fn previous_kind(&self) -> Option<TokenKind> {
@@ -430,7 +448,7 @@ fn replacement(character: char) -> Option<String> {
         '\u{feff}' => return Some("it is a byte order mark; remove it".to_owned()),
         other if other.is_alphabetic() => {
             return Some(
-                "names are ASCII letters, digits and `_`; other text needs double quotes"
+                "names are ASCII letters, digits and `_`; other text belongs into quotes or comments"
                     .to_owned(),
             );
         }

@@ -62,12 +62,11 @@ impl Parser<'_> {
     fn item(&mut self) {
         self.start(NodeKind::Item);
         let mut handler = None;
+        let mut excused = false;
         loop {
             match (self.kind(), self.text()) {
                 (Some(TokenKind::At), "@doc") if handler.is_none() => self.doc(),
-                (Some(TokenKind::At), "@doc")
-                    if !self.on_new_line_at(0) || self.route_follows_doc() =>
-                {
+                (Some(TokenKind::At), "@doc") if self.route_follows_doc() => {
                     self.error_here("`@doc` behind `@handler`")
                         .hint("put `@doc` in front of `@handler`");
                     self.doc();
@@ -75,37 +74,35 @@ impl Parser<'_> {
                 (Some(TokenKind::At), "@handler") if handler.is_none() => {
                     handler = Some(self.handler())
                 }
+                (Some(TokenKind::At), name)
+                    if !matches!(name, "@doc" | "@handler") && !self.starts_statement() =>
+                {
+                    // It was likely meant as the handler, so its lack is no second error.
+                    self.stray_annotation();
+                    excused = true;
+                }
                 _ => break,
             }
         }
-        match self.kind() {
-            Some(TokenKind::Ident)
-                if self.kind_at(1) == Some(TokenKind::Slash) || METHODS.contains(&self.text()) =>
-            {
-                if handler.is_none() {
-                    self.error_here("the route has no handler")
-                        .hint("write `@handler name` on the line above");
-                }
-                self.route();
+        if self.at(TokenKind::Ident)
+            && (self.kind_at(1) == Some(TokenKind::Slash) || METHODS.contains(&self.text()))
+        {
+            if handler.is_none() && !excused {
+                self.error_here("the route has no handler")
+                    .hint("write `@handler name` on the line above");
             }
-            Some(TokenKind::At) if !matches!(self.text(), "@doc" | "@handler") => {
-                self.stray_annotation()
+            self.route();
+        } else if let Some(name) = handler {
+            self.unexpected(&METHODS[..7])
+                .hint(format!("handler `{name}` needs a route"));
+            if self.at(TokenKind::Ident) {
+                self.skip_line();
             }
-            _ => match handler {
-                Some(name) => {
-                    self.unexpected(&METHODS[..7])
-                        .hint(format!("handler `{name}` needs a route"));
-                    if self.at(TokenKind::Ident) {
-                        self.skip_line();
-                    }
-                }
-                None => {
-                    self.unexpected(&["`@doc`", "`@handler`", "`}`"]);
-                    if !self.at(TokenKind::CloseBrace) {
-                        self.skip_line();
-                    }
-                }
-            },
+        } else if !excused {
+            self.unexpected(&["`@doc`", "`@handler`", "`}`"]);
+            if !self.at(TokenKind::CloseBrace) {
+                self.skip_line();
+            }
         }
         self.finish();
     }
@@ -215,8 +212,7 @@ impl Parser<'_> {
                 Some(TokenKind::OpenParen | TokenKind::Semicolon)
             )
         {
-            let error = self.unexpected(&[]);
-            error.hint(
+            self.unexpected(&[]).or_hint(
                 "a path segment is letters, digits, `-`, `_` and `.`, or `:name` for a parameter",
             );
             while self.is_adjacent() && !self.at(TokenKind::OpenParen) {

@@ -79,6 +79,11 @@ impl Parser<'_> {
                 .hint("declare the inner type by name");
             return false;
         }
+        if self.depth > 0 && self.on_new_line() {
+            self.error_behind("the type ends here")
+                .expecting("a type behind this");
+            return false;
+        }
         self.depth += 1;
         let good = match (self.kind(), self.text()) {
             (Some(TokenKind::Star), _) => self.pointer_type(),
@@ -157,7 +162,13 @@ impl Parser<'_> {
         let mut good = true;
         while good && self.at(TokenKind::Dot) && self.is_adjacent() {
             self.bump();
-            good = self.expect(TokenKind::Ident, "a type name");
+            good = !self.on_new_line();
+            if good {
+                good = self.expect(TokenKind::Ident, "a type name");
+            } else {
+                self.error_behind("the type ends with a dot")
+                    .expecting("a type name behind this");
+            }
         }
         self.finish();
         good
