@@ -1,1 +1,36 @@
 //! The one dependency of a service: what a generated project uses, under one name.
+//!
+//! Generated code and hand-written logic name only this crate. It stays thin over axum, hyper and
+//! prost: whoever needs more than it re-exports can use those below directly.
+
+mod app;
+mod process;
+mod service;
+
+pub use app::{App, Group, Request};
+pub use process::{Process, Running, Runtime, StartError, background_context, main};
+pub use service::{Open, Service};
+
+/// A point in time: what `time.Time` is in a contract.
+pub use jiff::Timestamp;
+/// A JSON value: what `any` is in a contract.
+pub use serde_json::Value as Json;
+pub use tenon_core::{
+    Clock, Code, Context, Entry, Error, Lifecycle, OrInternal, Principal, Result, SystemClock,
+    TraceContext, Violation, catalogue, clock, config, error,
+};
+
+/// Keys, tokens, passwords and access rules.
+pub use tenon_auth as auth;
+/// Routes to services over HTTP, and the documentation page.
+pub use tenon_gateway as gateway;
+/// Listening and serving.
+pub use tenon_net as net;
+/// The REST door.
+pub use tenon_rest as rest;
+/// The gRPC server and client.
+pub use tenon_rpc as rpc;
+/// SQL, the audit chain, the outbox and sealed columns.
+pub use tenon_store as store;
+/// Logs, metrics and the admin server.
+pub use tenon_telemetry as telemetry;

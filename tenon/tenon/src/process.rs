@@ -1,0 +1,399 @@
+//! A process: its doors, its admin server, its background work, and its end.
+
+use std::{
+    collections::BTreeMap, fmt, future::Future, net::SocketAddr, path::Path, pin::Pin, sync::Arc,
+};
+
+use tenon_core::{
+    Context, Error, Lifecycle, Result,
+    config::{AdminConfig, ConfigError, RestConfig, RpcConfig},
+};
+use tenon_net::{BindError, Options};
+use tenon_telemetry::{Admin, Metrics};
+use tokio::task::JoinSet;
+
+type Work = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+type Probe = Arc<dyn Fn() -> Work + Send + Sync>;
+
+/// What all doors of a process share.
+#[derive(Clone, Default)]
+pub struct Runtime {
+    /// The metrics that the admin server shows.
+    pub metrics: Metrics,
+    /// The life of the process.
+    pub life: Lifecycle,
+}
+
+/// A process in the making: doors and work are added, then it is started.
+pub struct Process {
+    runtime: Runtime,
+    rest: Vec<(String, RestConfig, axum::Router)>,
+    rpc: Vec<(String, RpcConfig, tenon_rpc::Door)>,
+    admin: Option<AdminConfig>,
+    routes: Vec<serde_json::Value>,
+    probes: Vec<(String, Probe)>,
+    background: Vec<(String, Work)>,
+    fatal: Vec<(String, Work)>,
+    on_stop: Vec<(String, Work)>,
+}
+
+impl Process {
+    /// A process without doors.
+    pub fn new(runtime: Runtime) -> Self {
+        Self {
+            runtime,
+            rest: Vec::new(),
+            rpc: Vec::new(),
+            admin: None,
+            routes: Vec::new(),
+            probes: Vec::new(),
+            background: Vec::new(),
+            fatal: Vec::new(),
+            on_stop: Vec::new(),
+        }
+    }
+
+    /// What its doors share.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Opens a REST door.
+    #[must_use]
+    pub fn rest(
+        mut self,
+        name: impl Into<String>,
+        config: RestConfig,
+        router: axum::Router,
+    ) -> Self {
+        self.rest.push((name.into(), config, router));
+        self
+    }
+
+    /// Opens a gRPC door.
+    #[must_use]
+    pub fn rpc(
+        mut self,
+        name: impl Into<String>,
+        config: RpcConfig,
+        door: tenon_rpc::Door,
+    ) -> Self {
+        self.rpc.push((name.into(), config, door));
+        self
+    }
+
+    /// Opens the admin server.
+    #[must_use]
+    pub fn admin(mut self, config: AdminConfig) -> Self {
+        self.admin = Some(config);
+        self
+    }
+
+    /// Adds to the table of routes that the admin server shows.
+    #[must_use]
+    pub fn routes(mut self, routes: impl IntoIterator<Item = serde_json::Value>) -> Self {
+        self.routes.extend(routes);
+        self
+    }
+
+    /// Readiness also asks this.
+    #[must_use]
+    pub fn probe<F, P>(mut self, name: impl Into<String>, check: F) -> Self
+    where
+        F: Fn() -> P + Send + Sync + 'static,
+        P: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.probes
+            .push((name.into(), Arc::new(move || Box::pin(check()))));
+        self
+    }
+
+    /// Runs work beside the doors until the process drains. Work that fails ends the process.
+    #[must_use]
+    pub fn background(
+        mut self,
+        name: impl Into<String>,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Self {
+        self.background.push((name.into(), Box::pin(work)));
+        self
+    }
+
+    /// Ends the process when `failure` resolves, as a store does whose disk failed: what was in
+    /// flight is not waited for, and the exit code says that it failed.
+    #[must_use]
+    pub fn fatal(
+        mut self,
+        name: impl Into<String>,
+        failure: impl Future<Output = Error> + Send + 'static,
+    ) -> Self {
+        self.fatal
+            .push((name.into(), Box::pin(async move { Err(failure.await) })));
+        self
+    }
+
+    /// Runs work after the doors have closed, in the order in which it was added.
+    #[must_use]
+    pub fn on_stop(
+        mut self,
+        name: impl Into<String>,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Self {
+        self.on_stop.push((name.into(), Box::pin(work)));
+        self
+    }
+
+    /// Takes the addresses and serves them. Returns as soon as every door is open.
+    ///
+    /// # Errors
+    /// An address cannot be had, or the admin section is not sound.
+    pub async fn start(self) -> std::result::Result<Running, StartError> {
+        let Runtime { metrics, life } = self.runtime;
+        let mut addresses = BTreeMap::new();
+        let mut doors = JoinSet::new();
+        for (name, config, router) in self.rest {
+            let listener = tenon_net::bind(config.listen, &format!("{name}: rest.listen")).await?;
+            addresses.insert(format!("{name}.rest"), listener.local_addr()?);
+            let serve = tenon_net::serve(listener, router, Options::rest(&config), life.clone());
+            doors.spawn(serve);
+        }
+        for (name, config, door) in self.rpc {
+            let listener = tenon_net::bind(config.listen, &format!("{name}: rpc.listen")).await?;
+            addresses.insert(format!("{name}.rpc"), listener.local_addr()?);
+            let serve = tenon_net::serve(listener, door, Options::rpc(&config), life.clone());
+            doors.spawn(serve);
+        }
+        if let Some(config) = self.admin {
+            let listener = tenon_net::bind(config.listen, "admin.listen").await?;
+            addresses.insert("admin".to_owned(), listener.local_addr()?);
+            let mut admin = Admin::new(config, metrics, life.clone())
+                .routes(serde_json::Value::Array(self.routes));
+            for (name, probe) in self.probes {
+                admin = admin.probe(name, move || probe());
+            }
+            let router = admin.router()?;
+            doors.spawn(tenon_net::serve(
+                listener,
+                router,
+                Options::admin(),
+                life.clone(),
+            ));
+        }
+        life.ready();
+        Ok(Running {
+            addresses,
+            life,
+            doors,
+            background: spawn(self.background),
+            fatal: spawn(self.fatal),
+            on_stop: self.on_stop,
+        })
+    }
+}
+
+/// Background work belongs to the process, not to a request: this is the one place that may
+/// spawn it without a context.
+fn spawn(work: Vec<(String, Work)>) -> JoinSet<(String, Result<()>)> {
+    let mut set = JoinSet::new();
+    for (name, future) in work {
+        set.spawn(async move { (name, future.await) });
+    }
+    set
+}
+
+/// A process that serves.
+pub struct Running {
+    addresses: BTreeMap<String, SocketAddr>,
+    life: Lifecycle,
+    doors: JoinSet<std::io::Result<()>>,
+    background: JoinSet<(String, Result<()>)>,
+    fatal: JoinSet<(String, Result<()>)>,
+    on_stop: Vec<(String, Work)>,
+}
+
+impl Running {
+    /// The addresses of the doors as they really are: `patient.rest`, `patient.rpc`, `admin`.
+    pub fn addresses(&self) -> &BTreeMap<String, SocketAddr> {
+        &self.addresses
+    }
+
+    /// The address of one door.
+    pub fn address(&self, door: &str) -> Option<SocketAddr> {
+        self.addresses.get(door).copied()
+    }
+
+    /// The life of the process, to end it.
+    pub fn life(&self) -> &Lifecycle {
+        &self.life
+    }
+
+    /// Waits until the process was told to stop and has ended what was in flight.
+    ///
+    /// # Errors
+    /// Background work failed, or something that the process cannot live without.
+    pub async fn wait(mut self) -> Result<()> {
+        let outcome = loop {
+            tokio::select! {
+                () = self.life.draining() => break Ok(()),
+                Some(joined) = self.background.join_next() => {
+                    if let Some(error) = failure(joined) {
+                        self.life.drain();
+                        break Err(error);
+                    }
+                }
+                Some(joined) = self.fatal.join_next() => {
+                    self.life.kill();
+                    break failure(joined).map_or(Ok(()), Err);
+                }
+            }
+        };
+        while self.doors.join_next().await.is_some() {}
+        self.background.shutdown().await;
+        let mut first = outcome;
+        for (name, work) in self.on_stop {
+            if let Err(error) = work.await {
+                tracing::error!(
+                    name,
+                    cause = error.cause_chain(),
+                    "could not stop cleanly: {error}"
+                );
+                first = first.and(Err(error));
+            }
+        }
+        first
+    }
+}
+
+/// The error of work that ended by itself; a panic counts as one.
+fn failure(
+    joined: std::result::Result<(String, Result<()>), tokio::task::JoinError>,
+) -> Option<Error> {
+    let (name, outcome) = match joined {
+        Ok(ended) => ended,
+        Err(panic) => (
+            "background".to_owned(),
+            Err(Error::internal("run background work", panic)),
+        ),
+    };
+    let error = outcome.err()?;
+    tracing::error!(
+        name,
+        cause = error.cause_chain(),
+        "the process cannot go on: {error}"
+    );
+    Some(error)
+}
+
+/// A process that could not start.
+#[derive(Debug)]
+pub struct StartError(Box<dyn std::error::Error + Send + Sync>);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<BindError> for StartError {
+    fn from(cause: BindError) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl From<ConfigError> for StartError {
+    fn from(cause: ConfigError) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl From<std::io::Error> for StartError {
+    fn from(cause: std::io::Error) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl From<Error> for StartError {
+    fn from(cause: Error) -> Self {
+        let text = cause
+            .cause_chain()
+            .map_or_else(|| cause.to_string(), |chain| format!("{cause}: {chain}"));
+        Self(text.into())
+    }
+}
+
+/// The main function of a program that serves one thing: reads `--config FILE` (or the first of
+/// `etc/<name>.yaml` that is there), builds the process, serves until a signal, and ends.
+///
+/// Exit codes: 0 stopped as told, 1 failed, 2 called wrongly.
+pub fn main<C, F, B>(default_config: &str, build: B) -> std::process::ExitCode
+where
+    C: serde::de::DeserializeOwned,
+    B: FnOnce(C) -> F,
+    F: Future<Output = std::result::Result<Process, StartError>>,
+{
+    use std::process::ExitCode;
+    let mut arguments = std::env::args().skip(1);
+    let path = match (arguments.next().as_deref(), arguments.next()) {
+        (None, _) => default_config.to_owned(),
+        (Some("--config" | "-f"), Some(path)) => path,
+        _ => {
+            report(&format!("usage: --config FILE (default {default_config})"));
+            return ExitCode::from(2);
+        }
+    };
+    let config = match tenon_core::config::load(Path::new(&path)) {
+        Ok(config) => config,
+        Err(problem) => {
+            report(&problem.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    match block_on(async { build(config).await }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            report(&problem.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds and runs a process on a runtime of its own until a signal ends it.
+pub(crate) fn block_on<F>(build: F) -> Result<(), StartError>
+where
+    F: Future<Output = Result<Process, StartError>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let process = build.await?;
+        process.runtime().life.on_signals()?;
+        let running = process.start().await?;
+        for (door, address) in running.addresses() {
+            tracing::info!(door, %address, "listening");
+        }
+        running.wait().await?;
+        Ok(())
+    })
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a program that cannot start tells its user so"
+)]
+pub(crate) fn report(problem: &str) {
+    eprintln!("{problem}");
+}
+
+/// The context of work that no request stands behind and that ends when the process drains.
+pub fn background_context(life: &Lifecycle) -> Context {
+    let (cx, guard) = Context::background().with_cancel();
+    let life = life.clone();
+    tokio::spawn(async move {
+        life.draining().await;
+        drop(guard);
+    });
+    cx
+}

@@ -1,0 +1,285 @@
+//! A service as it is built: its two doors, what guards them, and what runs beside them.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use tenon_auth::{AccessRules, Verifier};
+use tenon_core::{
+    Error, Result,
+    config::{AdminConfig, ConfigError, LogConfig, RestConfig, RpcConfig},
+};
+use tenon_rest::{Door, Middleware, Routes};
+
+use crate::process::{Process, Runtime, StartError};
+
+type Work = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+type Failure = Pin<Box<dyn Future<Output = Error> + Send>>;
+type Probe = Arc<dyn Fn() -> Work + Send + Sync>;
+
+/// A service, to be run alone ([`Service::process`]) or beside others in one process
+/// ([`Service::open`]).
+pub struct Service {
+    name: String,
+    rest: Option<(RestConfig, Routes)>,
+    rpc: Option<RpcConfig>,
+    rpc_services: Vec<tenon_rpc::Service>,
+    admin: AdminConfig,
+    verifier: Option<Arc<Verifier>>,
+    rules: Option<Arc<dyn AccessRules>>,
+    layers: Vec<Middleware>,
+    middleware: Vec<(&'static str, Middleware)>,
+    probes: Vec<(String, Probe)>,
+    background: Vec<(String, Work)>,
+    fatal: Vec<(String, Failure)>,
+    on_stop: Vec<(String, Work)>,
+}
+
+impl Service {
+    /// A service without doors.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            rest: None,
+            rpc: None,
+            rpc_services: Vec::new(),
+            admin: AdminConfig::default(),
+            verifier: None,
+            rules: None,
+            layers: Vec::new(),
+            middleware: Vec::new(),
+            probes: Vec::new(),
+            background: Vec::new(),
+            fatal: Vec::new(),
+            on_stop: Vec::new(),
+        }
+    }
+
+    /// Its REST door.
+    #[must_use]
+    pub fn rest(mut self, config: RestConfig, routes: Routes) -> Self {
+        self.rest = Some((config, routes));
+        self
+    }
+
+    /// Its gRPC door. Called again, it adds one more service to the door.
+    #[must_use]
+    pub fn rpc(mut self, config: RpcConfig, service: tenon_rpc::Service) -> Self {
+        self.rpc = Some(config);
+        self.rpc_services.push(service);
+        self
+    }
+
+    /// Where its admin server listens.
+    #[must_use]
+    pub fn admin(mut self, config: AdminConfig) -> Self {
+        self.admin = config;
+        self
+    }
+
+    /// Checks the tokens at both doors.
+    #[must_use]
+    pub fn auth(mut self, verifier: Option<Arc<Verifier>>) -> Self {
+        self.verifier = verifier;
+        self
+    }
+
+    /// Decides about the permissions that the routes name.
+    #[must_use]
+    pub fn rules(mut self, rules: Arc<dyn AccessRules>) -> Self {
+        self.rules = Some(rules);
+        self
+    }
+
+    /// A layer around all routes, inside the toolkit's own; the first one added is outermost.
+    #[must_use]
+    pub fn layer(mut self, layer: Middleware) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// The layer that routes ask for by `@server(middleware: NAME)`.
+    #[must_use]
+    pub fn middleware(mut self, name: &'static str, layer: Middleware) -> Self {
+        self.middleware.push((name, layer));
+        self
+    }
+
+    /// Readiness also asks this.
+    #[must_use]
+    pub fn probe<F, P>(mut self, name: impl Into<String>, check: F) -> Self
+    where
+        F: Fn() -> P + Send + Sync + 'static,
+        P: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.probes
+            .push((name.into(), Arc::new(move || Box::pin(check()))));
+        self
+    }
+
+    /// Runs work beside the doors until the process drains; see [`Process::background`].
+    #[must_use]
+    pub fn background(
+        mut self,
+        name: impl Into<String>,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Self {
+        self.background.push((name.into(), Box::pin(work)));
+        self
+    }
+
+    /// Ends the process when `failure` resolves; see [`Process::fatal`].
+    #[must_use]
+    pub fn fatal(
+        mut self,
+        name: impl Into<String>,
+        failure: impl Future<Output = Error> + Send + 'static,
+    ) -> Self {
+        self.fatal.push((name.into(), Box::pin(failure)));
+        self
+    }
+
+    /// Runs work after the doors have closed.
+    #[must_use]
+    pub fn on_stop(
+        mut self,
+        name: impl Into<String>,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Self {
+        self.on_stop.push((name.into(), Box::pin(work)));
+        self
+    }
+
+    /// The name of the service.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Puts the doors together, to be served by a process or merged with those of others.
+    ///
+    /// # Errors
+    /// Its routes or its configuration are not sound.
+    pub fn open(self, runtime: &Runtime) -> Result<Open, ConfigError> {
+        let (rest, table) = match self.rest {
+            Some((config, routes)) => {
+                let mut door = Door::new(self.name.as_str(), config.clone(), routes)
+                    .verifier(self.verifier.clone())
+                    .metrics(runtime.metrics.clone());
+                if let Some(rules) = self.rules {
+                    door = door.rules(rules);
+                }
+                for layer in self.layers {
+                    door = door.layer(layer);
+                }
+                for (name, layer) in self.middleware {
+                    door = door.middleware(name, layer);
+                }
+                let table = serde_json::to_value(door.table()).unwrap_or_default();
+                // Two routes of one path are found here, before anything listens.
+                drop(door.router()?);
+                (Some((config, door)), table)
+            }
+            None => (None, serde_json::Value::Null),
+        };
+        let rpc = match self.rpc {
+            Some(config) => {
+                let server = tenon_rpc::Server::new(&self.name, config.clone())
+                    .verifier(self.verifier)
+                    .metrics(&runtime.metrics)
+                    .lifecycle(&runtime.life);
+                let server = self
+                    .rpc_services
+                    .into_iter()
+                    .fold(server, |server, service| server.service(service));
+                Some((config, server.into_service()?))
+            }
+            None => None,
+        };
+        Ok(Open {
+            name: self.name,
+            rest,
+            rpc,
+            table,
+            beside: Beside {
+                probes: self.probes,
+                background: self.background,
+                fatal: self.fatal,
+                on_stop: self.on_stop,
+            },
+        })
+    }
+
+    /// A process that runs this service alone, with its own addresses.
+    ///
+    /// # Errors
+    /// Its routes or its configuration are not sound.
+    pub fn process(self, log: &LogConfig) -> Result<Process, StartError> {
+        // Only the first service of a process sets up the log.
+        if let Err(taken) = tenon_telemetry::init_logs(log) {
+            tracing::debug!("{taken}");
+        }
+        let runtime = Runtime::default();
+        let admin = self.admin.clone();
+        let open = self.open(&runtime)?;
+        Ok(open.serve(Process::new(runtime))?.admin(admin))
+    }
+}
+
+/// A service whose doors are put together.
+pub struct Open {
+    name: String,
+    rest: Option<(RestConfig, Door)>,
+    rpc: Option<(RpcConfig, tenon_rpc::Door)>,
+    table: serde_json::Value,
+    beside: Beside,
+}
+
+struct Beside {
+    probes: Vec<(String, Probe)>,
+    background: Vec<(String, Work)>,
+    fatal: Vec<(String, Failure)>,
+    on_stop: Vec<(String, Work)>,
+}
+
+impl Open {
+    /// Takes the REST door, to be merged with those of other services under one address
+    /// ([`tenon_rest::merge`]). What is left is served by [`Open::serve`].
+    pub fn take_rest(&mut self) -> Option<Door> {
+        self.rest.take().map(|(_, door)| door)
+    }
+
+    /// Leaves the gRPC door closed: its neighbours call it in this process.
+    #[must_use]
+    pub fn without_rpc(mut self) -> Self {
+        self.rpc = None;
+        self
+    }
+
+    /// Adds the doors that are left, and what runs beside them, to a process.
+    ///
+    /// # Errors
+    /// Two routes have one path.
+    pub fn serve(self, mut process: Process) -> Result<Process, ConfigError> {
+        if let Some((config, door)) = self.rest {
+            let router = tenon_rest::merge([&door])?;
+            process = process.rest(&self.name, config, router);
+        }
+        if let Some((config, door)) = self.rpc {
+            process = process.rpc(&self.name, config, door);
+        }
+        if let serde_json::Value::Array(rows) = self.table {
+            process = process.routes(rows);
+        }
+        for (name, probe) in self.beside.probes {
+            process = process.probe(name, move || probe());
+        }
+        for (name, work) in self.beside.background {
+            process = process.background(name, work);
+        }
+        for (name, failure) in self.beside.fatal {
+            process = process.fatal(name, failure);
+        }
+        for (name, work) in self.beside.on_stop {
+            process = process.on_stop(name, work);
+        }
+        Ok(process)
+    }
+}

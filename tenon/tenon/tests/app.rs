@@ -1,0 +1,157 @@
+//! A service without a contract, served as a process: its answers, its problems and its end.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde_json::json;
+use tenon::{
+    App, Context, Error, Json, Process, Request, Result, Runtime,
+    config::{AdminConfig, RestConfig},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+async fn greet(_: Context, req: Request) -> Result<Json> {
+    Ok(json!({ "hello": req.param("name")? }))
+}
+
+async fn echo(_: Context, req: Request) -> Result<Json> {
+    req.json()
+}
+
+async fn burst(_: Context, _: Request) -> Result<Json> {
+    panic!("a fault of the handler");
+}
+
+async fn start() -> tenon::Running {
+    let app = App::new("hello");
+    app.group("/api/v1")
+        .get("/hello/:name", greet)
+        .post("/echo", echo)
+        .get("/burst", burst);
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let runtime = Runtime::default();
+    let service = app.service(RestConfig {
+        listen: any,
+        ..RestConfig::default()
+    });
+    let open = service.open(&runtime).unwrap();
+    let admin = AdminConfig {
+        listen: any,
+        ..AdminConfig::default()
+    };
+    open.serve(Process::new(runtime))
+        .unwrap()
+        .admin(admin)
+        .start()
+        .await
+        .unwrap()
+}
+
+async fn send(to: SocketAddr, request: &str) -> String {
+    let mut socket = TcpStream::connect(to).await.unwrap();
+    socket
+        .write_all(request.replace('\n', "\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn get(to: SocketAddr, path: &str) -> String {
+    send(
+        to,
+        &format!("GET {path} HTTP/1.1\nhost: localhost\nconnection: close\n\n"),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn routes_answer_and_faults_are_problem_documents() {
+    let running = start().await;
+    let rest = running.address("hello.rest").unwrap();
+    let answer = get(rest, "/api/v1/hello/li").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with(r#"{"hello":"li"}"#),
+        "{answer}"
+    );
+    let missing = get(rest, "/api/v1/nowhere").await;
+    assert!(
+        missing.starts_with("HTTP/1.1 404") && missing.contains("ROUTE_NOT_FOUND"),
+        "{missing}"
+    );
+    let panicked = get(rest, "/api/v1/burst").await;
+    assert!(
+        panicked.starts_with("HTTP/1.1 500") && !panicked.contains("fault of"),
+        "{panicked}"
+    );
+    let body = "POST /api/v1/echo HTTP/1.1\nhost: localhost\nconnection: close\n\
+                content-type: application/json\ncontent-length: 2\n\n{}";
+    assert!(send(rest, body).await.starts_with("HTTP/1.1 200"));
+    let broken = send(rest, &body.replace("{}", "{[")).await;
+    assert!(
+        broken.starts_with("HTTP/1.1 400") && broken.contains("BODY_MALFORMED"),
+        "{broken}"
+    );
+}
+
+#[tokio::test]
+async fn readiness_flips_and_the_process_ends_when_told() {
+    let running = start().await;
+    let admin = running.address("admin").unwrap();
+    assert!(get(admin, "/readyz").await.starts_with("HTTP/1.1 200"));
+    assert!(get(admin, "/metrics").await.contains("http_server"));
+    let table = get(admin, "/routes").await;
+    assert!(table.contains("/api/v1/hello/:name"), "{table}");
+    running.life().drain();
+    tokio::time::timeout(Duration::from_secs(5), running.wait())
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn background_work_that_fails_ends_the_process() {
+    let runtime = Runtime::default();
+    let broken = std::future::ready(Err(Error::internal("keep the lease", "the lease is lost")));
+    let running = Process::new(runtime)
+        .background("lease", broken)
+        .start()
+        .await
+        .unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(5), running.wait())
+        .await
+        .unwrap();
+    assert!(
+        error
+            .unwrap_err()
+            .cause_chain()
+            .unwrap()
+            .contains("lease is lost")
+    );
+}
+
+#[tokio::test]
+async fn a_busy_port_names_the_key_to_change() {
+    let running = start().await;
+    let taken = running.address("hello.rest").unwrap();
+    let app = App::new("second").service(RestConfig {
+        listen: taken,
+        ..RestConfig::default()
+    });
+    let runtime = Runtime::default();
+    let process = app
+        .open(&runtime)
+        .unwrap()
+        .serve(Process::new(runtime))
+        .unwrap();
+    let problem = process.start().await.err().unwrap().to_string();
+    assert!(
+        problem.contains("second: rest.listen") && problem.contains("another"),
+        "{problem}"
+    );
+}
