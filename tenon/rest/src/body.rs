@@ -86,10 +86,7 @@ async fn read(mut body: Body) -> Result<Bytes> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame
-            .map_err(|error| of_body(error.into_inner()))?
-            .into_data()
-        else {
+        let Ok(data) = frame.map_err(|error| of_body(error.into()))?.into_data() else {
             continue;
         };
         if first.is_empty() && all.is_empty() {
@@ -168,7 +165,7 @@ fn too_large(limit: u64) -> Error {
 fn reader(body: Limited<Body>) -> StreamReader<impl Stream<Item = io::Result<Bytes>>, Bytes> {
     let pieces = Body::new(body).into_data_stream();
     StreamReader::new(TryStreamExt::map_err(pieces, |error| {
-        io::Error::other(error.into_inner())
+        io::Error::other(bare(error.into()))
     }))
 }
 
@@ -178,7 +175,7 @@ fn unpacked(decoder: impl AsyncRead + Send + 'static) -> Body {
 
 /// What ended a body: our own limit, a decoder, or the connection.
 fn of_body(error: BoxError) -> Error {
-    let error = match error.downcast::<Error>() {
+    let error = match bare(error).downcast::<Error>() {
         Ok(own) => return *own,
         Err(error) => error,
     };
@@ -198,6 +195,16 @@ fn of_body(error: BoxError) -> Error {
         .error()
         .param("expected", "a whole HTTP message")
         .cause(error)
+}
+
+/// Each body around a body wraps its error once more.
+fn bare(mut error: BoxError) -> BoxError {
+    loop {
+        error = match error.downcast::<axum::Error>() {
+            Ok(wrapped) => wrapped.into_inner(),
+            Err(error) => return error,
+        }
+    }
 }
 
 /// A body that ends with an error once more than its limit has come.
@@ -228,7 +235,7 @@ where
         let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
             return Poll::Ready(None);
         };
-        let frame = frame.map_err(axum::Error::into_inner)?;
+        let frame = frame?;
         let came = frame.data_ref().map_or(0, |data| data.len() as u64);
         match self.left.checked_sub(came) {
             Some(left) => {

@@ -447,22 +447,14 @@ impl Bind for TextReq {
 
     fn bind(parts: &Parts<'_>) -> Result<Self> {
         bind::read(parts, |input| {
-            let name: bind::Field<'_, String> = input.query("name");
-            let name_given = name.is_given();
-            let name = name.optional();
+            let name = input.query("name").optional();
             let names = input.query_list("names").optional();
             let ids = input.query_list("ids").each_range(1..).optional();
             let tags = input
                 .header_list("x-tags")
                 .each_one_of(&["a", "b"])
                 .optional();
-            let size: bind::Field<'_, f64> = input.query("size").range(0.0..1.0);
-            let size = if size.is_given() {
-                size.without("name", name_given)
-            } else {
-                size
-            };
-            let size = size.optional();
+            let size = input.query("size").range(0.0..1.0).optional();
             Some(Self {
                 name: name?,
                 names: names?,
@@ -519,10 +511,27 @@ fn fields_may_ask_for_each_other() {
     assert_eq!(rules(submit("", body)), ["body.photo presence"]);
     let both_null = r#"{"items":[],"photo":null,"pair":null}"#;
     assert!(submit("", both_null).is_ok());
-    let bind_size =
-        |query: &str| text(query, &[]).map(|req| (req.size.is_some(), req.name.is_some()));
-    assert_eq!(bind_size("size=0.5").unwrap(), (true, false));
-    assert_eq!(rules(bind_size("size=0.5&name=x")), ["query.size presence"]);
+    let size_or_name = |query: &'static str| {
+        let parts = Parts {
+            path: &[],
+            query,
+            headers: &HeaderMap::new(),
+            body: b"",
+            strict: false,
+        };
+        bind::read(&parts, |input| {
+            let name_given = input.has_query("name");
+            let size = input.query::<u8>("size").without("name", name_given);
+            size.optional()
+        })
+    };
+    assert_eq!(size_or_name("size=5").unwrap(), Some(5));
+    assert_eq!(size_or_name("name=x").unwrap(), None);
+    assert_eq!(
+        rules(size_or_name("size=5&name=x")),
+        ["query.size presence"]
+    );
+    assert_eq!(rules(size_or_name("")), ["query.size presence"]);
 }
 
 #[test]

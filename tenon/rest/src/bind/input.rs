@@ -139,6 +139,16 @@ impl Input<'_> {
         Field::new(at, slot)
     }
 
+    /// Whether the query has the parameter, for rules about two fields.
+    pub fn has_query(&self, name: &'static str) -> bool {
+        self.pairs(name).next().is_some()
+    }
+
+    /// Whether the request has the header, for rules about two fields.
+    pub fn has_header(&self, name: &'static str) -> bool {
+        self.parts.headers.contains_key(name)
+    }
+
     /// The body as JSON; `None` when something in it does not fit. Read it last: broken JSON
     /// ends the reading, and is reported with what was found before.
     pub fn body<T: Json>(&self) -> Option<T> {

@@ -1,0 +1,162 @@
+//! The door over real sockets: callers who leave, uploads that are refused.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure here is the failure of a test"
+)]
+
+#[path = "support/door.rs"]
+mod door;
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde_json::Value;
+use tenon_core::{Context, Lifecycle};
+use tenon_net::Options;
+use tenon_rest::{Method, Route, Routes, with_fallbacks};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    time::Instant,
+};
+
+static WAITS: Route = Route::new(Method::Get, "/waits", "waits");
+static TAKES: Route = Route::new(Method::Post, "/takes", "takes");
+
+/// A server whose operations hand out their contexts and then wait for their end.
+async fn start() -> (SocketAddr, mpsc::UnboundedReceiver<Context>) {
+    let (contexts, seen) = mpsc::unbounded_channel();
+    let routes = Routes::new(contexts)
+        .route(&WAITS, |contexts, cx: Context, _req: ()| async move {
+            let _ = contexts.send(cx);
+            std::future::pending::<()>().await;
+            Ok(())
+        })
+        .route(&TAKES, |_, _, body: Value| async move { Ok(body) });
+    let router = with_fallbacks(door::door(routes.build()).router().unwrap());
+    let listener = tenon_net::bind("127.0.0.1:0".parse().unwrap(), "rest.listen")
+        .await
+        .unwrap();
+    let addr = listener.local_addr().unwrap();
+    let options = Options::rest(&door::config());
+    tokio::spawn(tenon_net::serve(
+        listener,
+        router,
+        options,
+        Lifecycle::new(),
+    ));
+    (addr, seen)
+}
+
+async fn read_all(mut tcp: TcpStream) -> String {
+    let mut text = Vec::new();
+    let _ = tcp.read_to_end(&mut text).await;
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_cancels_the_context() {
+    let (addr, mut seen) = start().await;
+    let mut waits = Vec::new();
+    for round in 0..20 {
+        let mut tcp = TcpStream::connect(addr).await.unwrap();
+        tcp.write_all(b"GET /waits HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let cx = seen.recv().await.unwrap();
+        if round % 2 == 1 {
+            tcp.write_all(b"GET /waits HTTP/1.1\r\nhost: x\r\n\r\n")
+                .await
+                .unwrap();
+        }
+        let left = Instant::now();
+        drop(tcp);
+        let error = cx.cancelled().await;
+        assert_eq!(error.code(), "CANCELLED");
+        waits.push(left.elapsed());
+    }
+    waits.sort_unstable();
+    // Usually a fraction of a millisecond; the deadline of the route is five seconds.
+    let median = waits[waits.len() / 2];
+    println!(
+        "from leaving to cancelled: median {median:?}, worst {:?}",
+        waits[19]
+    );
+    assert!(median < Duration::from_millis(200), "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_large_upload_reads_its_413() {
+    let (addr, _seen) = start().await;
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    let body = vec![b' '; 4 << 20];
+    let head = format!(
+        "POST /takes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    tcp.write_all(head.as_bytes()).await.unwrap();
+    tcp.write_all(&body).await.unwrap();
+    let answer = read_all(tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("BODY_TOO_LARGE"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_chunked_upload_reads_its_413() {
+    let (addr, _seen) = start().await;
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    let mut upload = String::from(
+        "POST /takes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+    );
+    for _ in 0..1000 {
+        upload.push_str("400\r\n");
+        upload.push_str(&" ".repeat(1024));
+        upload.push_str("\r\n");
+    }
+    tcp.write_all(upload.as_bytes()).await.unwrap();
+    let answer = read_all(tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_broken_chunk_is_a_400() {
+    let (addr, _seen) = start().await;
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(
+        b"POST /takes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
+          5\r\n{\"a\":\r\nnonsense\r\n",
+    )
+    .await
+    .unwrap();
+    let answer = read_all(tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("BODY_MALFORMED"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_ends_with_the_deadline() {
+    static HASTY: Route =
+        Route::new(Method::Post, "/hasty", "hasty").timeout(Duration::from_millis(100));
+    let routes = Routes::new(()).route(&HASTY, |_, _, body: Value| async move { Ok(body) });
+    let router = door::door(routes.build()).router().unwrap();
+    let listener = tenon_net::bind("127.0.0.1:0".parse().unwrap(), "rest.listen")
+        .await
+        .unwrap();
+    let addr = listener.local_addr().unwrap();
+    let options = Options::rest(&door::config());
+    tokio::spawn(tenon_net::serve(
+        listener,
+        router,
+        options,
+        Lifecycle::new(),
+    ));
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(
+        b"POST /hasty HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+    )
+    .await
+    .unwrap();
+    let mut first = [0; 12];
+    tcp.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 504");
+}
