@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use tenon_auth::Verifier;
 use tenon_core::{
@@ -24,6 +24,7 @@ use tenon_core::{
     config::{ConfigError, RpcConfig},
 };
 use tenon_telemetry::{Metrics, RpcMethod, Side};
+use tokio::time::Instant;
 
 use crate::{
     BoxError, BoxFuture, Method, ReplyBody, Service, catalogue,
@@ -167,9 +168,9 @@ where
         }
         let route = self.inner.routes.get(request.uri().path()).cloned();
         let Some(route) = route else {
-            // The path is the caller's text and could hold anything: it is not logged.
-            tracing::debug!(target: "access", "a call of a method that is not served");
-            return Box::pin(ready(Ok(failure(&METHOD_UNIMPLEMENTED.error()))));
+            let error = METHOD_UNIMPLEMENTED.error();
+            record::unknown(&trace(request.headers()), error.status());
+            return Box::pin(ready(Ok(failure(&error))));
         };
         let inner = self.inner.clone();
         Box::pin(async move { Ok(inner.answer(&route, request).await) })
@@ -182,15 +183,22 @@ impl Inner {
         B: Body<Data = Bytes> + Send,
         B::Error: Into<BoxError>,
     {
-        let (cx, _guard) = Context::background()
-            .with_trace(trace(&request))
-            .with_cancel();
+        let headers = request.headers();
+        let allowed = self.allowed(headers);
+        let timeout = allowed.as_ref().copied().unwrap_or(self.timeout);
+        let deadline = Instant::now().checked_add(timeout);
+        let (cx, _guard) = Context::incoming(trace(headers), deadline);
         let mut record = Record::start(route.method, &route.metrics, cx.trace());
-        let result = match self.admit(cx, &request) {
-            Ok(cx) => {
-                if let Some(principal) = cx.principal() {
-                    record.caller(principal);
-                }
+        let caller = allowed.and_then(|_| self.caller(headers.get(header::AUTHORIZATION)));
+        let result = match caller {
+            Ok(caller) => {
+                let cx = match caller {
+                    Some(principal) => {
+                        record.caller(&principal);
+                        cx.with_principal(principal)
+                    }
+                    None => cx,
+                };
                 outcome::contain(&cx, self.run(&cx, route, request)).await
             }
             Err(refusal) => Err(refusal),
@@ -202,19 +210,13 @@ impl Inner {
         }
     }
 
-    /// The deadline and the caller.
-    fn admit<B>(&self, cx: Context, request: &Request<B>) -> Result<Context> {
-        let headers = request.headers();
-        let allowed = match headers.get("grpc-timeout") {
+    /// How long the call may take: what its caller gives it, and the configured time at most.
+    fn allowed(&self, headers: &HeaderMap) -> Result<Duration> {
+        match headers.get("grpc-timeout") {
+            None => Ok(self.timeout),
             Some(value) => timeout::parse(value)
-                .ok_or_else(|| catalogue::TIMEOUT_MALFORMED.error())?
-                .min(self.timeout),
-            None => self.timeout,
-        };
-        let cx = cx.with_timeout(allowed);
-        match self.caller(headers.get(header::AUTHORIZATION))? {
-            Some(principal) => Ok(cx.with_principal(principal)),
-            None => Ok(cx),
+                .map(|given| given.min(self.timeout))
+                .ok_or_else(|| catalogue::TIMEOUT_MALFORMED.error()),
         }
     }
 
@@ -259,9 +261,8 @@ fn malformed(why: &'static str) -> Error {
 }
 
 /// The caller's span becomes the parent of ours.
-fn trace<B>(request: &Request<B>) -> TraceContext {
-    request
-        .headers()
+fn trace(headers: &HeaderMap) -> TraceContext {
+    headers
         .get("traceparent")
         .and_then(|value| value.to_str().ok())
         .and_then(TraceContext::parse)

@@ -69,6 +69,7 @@ on_both! {
     a_cancelled_context_stops_the_work
     a_panic_is_internal_and_harms_no_other_call
     a_cancellation_nobody_asked_for_is_the_services_failure
+    work_that_fails_because_time_ran_out_says_so
     a_dead_context_calls_nothing
     many_calls_at_once_each_get_their_answer
 }
@@ -235,6 +236,16 @@ async fn a_cancellation_nobody_asked_for_is_the_services_failure(stand: Stand) {
     assert!(error.is(&catalogue::UNAVAILABLE), "{error:?}");
 }
 
+async fn work_that_fails_because_time_ran_out_says_so(stand: Stand) {
+    let cx = Context::background().with_timeout(Duration::from_millis(100));
+    let resp = stand
+        .client
+        .get_patients_by_trial(&cx, trial("symptom"))
+        .await;
+    let error = resp.unwrap_err();
+    assert!(error.is(&catalogue::DEADLINE_EXCEEDED), "{error:?}");
+}
+
 async fn a_dead_context_calls_nothing(mut stand: Stand) {
     let cx = Context::background().with_timeout(Duration::ZERO);
     let error = stand
@@ -378,6 +389,34 @@ async fn work_two_hops_down_stops_when_the_caller_leaves() {
 
 async fn house_of(service: impl PatientService) -> House {
     ward::house_serving(patient::serve(service)).await
+}
+
+/// Fails before it gives a future.
+struct Hasty;
+
+impl PatientService for Hasty {
+    fn get_patients_by_trial(
+        &self,
+        _: &Context,
+        req: patient::GetPatientsByTrialReq,
+    ) -> impl Future<Output = tenon_core::Result<patient::GetPatientsByTrialResp>> + Send {
+        assert!(req.trial_id.is_empty(), "this ward takes no trials");
+        std::future::ready(Ok(patient::GetPatientsByTrialResp::default()))
+    }
+}
+
+#[tokio::test]
+async fn a_panic_outside_the_future_is_internal_too() {
+    let house = house_of(Hasty).await;
+    for client in [PatientClient::local(Hasty), remote(&house)] {
+        let cx = Context::background();
+        let error = client
+            .get_patients_by_trial(&cx, trial("T1"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.status(), Code::Internal);
+        client.get_patients_by_trial(&cx, trial("")).await.unwrap();
+    }
 }
 
 #[tokio::test]

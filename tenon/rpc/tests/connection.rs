@@ -18,11 +18,11 @@ use std::{
 
 use patient::{PatientClient, PatientService};
 use tenon_core::{
-    Context, Error,
+    Code, Context, Error,
     catalogue::{DEADLINE_EXCEEDED, UNAVAILABLE},
     config::{ClientConfig, RpcConfig},
 };
-use tenon_rpc::{Channel, Metrics};
+use tenon_rpc::{Channel, Metrics, catalogue::MESSAGE_TOO_LARGE};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use ward::{channel, house, house_at, remote, trial, ward};
 
@@ -125,6 +125,34 @@ async fn no_call_is_lost_when_an_instance_is_drained() {
     a.life.drain();
     for call in calls {
         call.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_message_over_a_limit_is_told_as_such_in_both_directions() {
+    let roomy = RpcConfig {
+        max_bytes: 16 << 20,
+        ..RpcConfig::default()
+    };
+    let (strict, roomy) = (
+        house(ward(None).0).await,
+        house_at(ANY, ward(None).0, roomy).await,
+    );
+    let large = "T".repeat(5 << 20);
+    // The first refuses the request, which is still being sent; the reply of the second is refused.
+    for house in [&strict, &roomy] {
+        let client = remote(house);
+        for _ in 0..5 {
+            let cx = Context::background();
+            let error = client
+                .get_patients_by_trial(&cx, trial(&large))
+                .await
+                .unwrap_err();
+            assert!(error.is(&MESSAGE_TOO_LARGE), "{error:?}");
+            assert_eq!(error.status(), Code::ResourceExhausted);
+            assert_eq!(error.http_status(), 413);
+        }
+        ask(&client).await.unwrap();
     }
 }
 

@@ -20,6 +20,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 use prost::Message;
 use tenon_core::{Code, catalogue, config::RpcConfig};
+use tenon_rpc::Server;
 use tokio::net::TcpStream;
 use ward::{House, house, house_at, trial, ward};
 
@@ -393,4 +394,13 @@ async fn health_follows_the_life_of_the_process() {
             .status(),
         5
     );
+}
+
+#[test]
+fn a_service_that_is_added_twice_is_refused() {
+    let twice = Server::new("ward", RpcConfig::default())
+        .service(patient::serve(ward(None).0))
+        .service(patient::serve(ward(None).0));
+    let problem = twice.into_service().err().unwrap().to_string();
+    assert!(problem.contains(LIST), "{problem}");
 }

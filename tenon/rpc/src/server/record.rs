@@ -74,6 +74,17 @@ impl<'a> Record<'a> {
     }
 }
 
+/// A call of a method that is not served. Its path is the caller's text and could hold anything,
+/// so it is not logged.
+pub(super) fn unknown(trace: &TraceContext, code: Code) {
+    tracing::info!(
+        target: "access",
+        method = "unknown",
+        status = code as u8,
+        trace_id = %trace.trace_id(),
+    );
+}
+
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         if let Some(calling) = self.calling.take() {

@@ -71,6 +71,10 @@ impl PatientService for Ward {
                 .cause("the inside of the ward")),
             "panic" => panic!("the ward is on fire"),
             "cancelled" => Err(tenon_core::catalogue::CANCELLED.error()),
+            "symptom" => {
+                cx.cancelled().await;
+                Err(Error::internal("read the row", "interrupted"))
+            }
             "sleep" => self.sleep(cx).await,
             "relay" => self.relay(cx, req).await,
             "many" => Ok(patients((0..300).map(|n| (format!("P{n}"), n)))),
