@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use tenon_core::{Error, OrInternal, Result};
 use uuid::Uuid;
 
@@ -66,6 +66,7 @@ pub struct Record {
     /// Through what it came: `ui`, `import`, `api`, `system`.
     pub source: String,
     /// When, by the server's clock; kept to the microsecond.
+    #[serde(serialize_with = "to_the_microsecond")]
     pub time: Timestamp,
 }
 
@@ -134,15 +135,7 @@ pub async fn append(tx: &mut Tx, record: &Record) -> Result<Head> {
     };
     let sequence = last + 1;
     let micros = record.time.as_microsecond();
-    let time = Timestamp::from_microsecond(micros).or_internal("keep the time of a record")?;
-    let canonical = canonical(
-        sequence,
-        tx.id(),
-        &Record {
-            time,
-            ..record.clone()
-        },
-    )?;
+    let canonical = canonical(sequence, tx.id(), record)?;
     let hash = chain(&previous, &canonical);
     let row = args![
         stream, sequence, micros, action, entity, entity_id, actor, canonical, previous, hash
@@ -218,6 +211,12 @@ fn canonical(sequence: i64, transaction: Uuid, record: &Record) -> Result<Vec<u8
     let mut bytes = FORMAT.as_bytes().to_vec();
     serde_json::to_writer(&mut bytes, &canonical).or_internal("write an audit record")?;
     Ok(bytes)
+}
+
+/// As precise as the column beside it, with which it is compared.
+fn to_the_microsecond<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    let micros = Timestamp::from_microsecond(time.as_microsecond());
+    micros.map_err(serde::ser::Error::custom)?.serialize(to)
 }
 
 fn parse(canonical: &[u8]) -> Result<Canonical<Record>, String> {

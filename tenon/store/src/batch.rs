@@ -14,6 +14,7 @@ use crate::{
     engine::Fault,
     entries::STORE_FAILED,
     shared::poll_once,
+    stats::Counters,
     value::OwnedValue,
     writer::{Job, Lost, Slot, Writer},
 };
@@ -75,7 +76,7 @@ pub(crate) trait RowWork: Send {
     fn record(&self) -> Option<audit::Record>;
     /// What became of the row, told after the commit.
     fn decide(&mut self, outcome: Result<RowOutcome>);
-    fn finish(self: Box<Self>, verdict: Result<()>) -> bool;
+    fn finish(self: Box<Self>, verdict: Result<()>, counters: &Counters);
 }
 
 /// Where rows of one type go.
@@ -127,12 +128,11 @@ impl<R: BatchRow> RowWork for Waiting<R> {
         self.outcome = Some(outcome);
     }
 
-    fn finish(self: Box<Self>, verdict: Result<()>) -> bool {
+    fn finish(self: Box<Self>, verdict: Result<()>, counters: &Counters) {
         let missing = || Err(Error::internal("insert a row", "it was never run"));
         let result = verdict.and(self.outcome.unwrap_or_else(missing));
-        let kept = result.is_ok();
+        counters.ended(result.is_ok());
         let _ = self.reply.send(result);
-        kept
     }
 }
 

@@ -184,7 +184,7 @@ impl Db {
     ) -> Result<Option<T>> {
         outside()?;
         cx.check()?;
-        let quick = reader::inline(self.shared(), cx, |engine| engine.query(sql, args, 1));
+        let quick = reader::inline(self.shared(), cx, sql, |engine| engine.query(sql, args, 1));
         if let Some(outcome) = quick {
             return outcome.map(|mut rows| rows.pop());
         }

@@ -14,14 +14,16 @@ use crate::{
     shared::Shared,
 };
 
-/// The size of the log from which it is copied while writes go on: 64 MiB.
-const LOG_PAGES: u64 = (64 << 20) / PAGE_BYTES;
 /// A log that did not grow for this long belongs to an idle store.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// The thread was called and has not answered yet.
+const CALLED: u64 = u64::MAX;
+
 /// What is known of the log.
-#[derive(Default)]
 pub(crate) struct Wal {
+    /// The number of pages from which it is copied while writes go on.
+    large: u64,
     pages: AtomicU64,
     /// The number of pages from which the thread is called.
     due: AtomicU64,
@@ -33,16 +35,33 @@ pub(crate) struct Wal {
 }
 
 impl Wal {
+    /// A log that is copied once it has grown to `bytes`.
+    pub(crate) fn new(bytes: u64) -> Self {
+        let large = (bytes / PAGE_BYTES).max(1);
+        Self {
+            large,
+            pages: AtomicU64::new(0),
+            due: AtomicU64::new(large),
+            finish: AtomicBool::new(false),
+            stopped: Mutex::new(false),
+            called: Condvar::new(),
+        }
+    }
+
     /// A commit left the log with this many pages.
     pub(crate) fn grown(&self, pages: u64) {
         let before = self.pages.swap(pages, Ordering::Relaxed);
-        if pages < before || before == 0 {
-            self.due.store(LOG_PAGES, Ordering::Relaxed);
+        if pages < before {
+            self.due.store(self.large, Ordering::Relaxed);
         }
         if pages >= self.due.load(Ordering::Relaxed) {
-            self.due.store(u64::MAX, Ordering::Relaxed);
+            self.due.store(CALLED, Ordering::Relaxed);
             self.called.notify_one();
         }
+    }
+
+    fn is_called(&self) -> bool {
+        self.due.load(Ordering::Relaxed) == CALLED
     }
 
     /// Whether the writer is to make a checkpoint now.
@@ -63,21 +82,22 @@ pub(crate) fn run(shared: &Shared, mut engine: Box<Engine>) {
     let (mut seen, mut copied) = (0, 0);
     loop {
         let stopped = wal.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        if *stopped {
-            return;
-        }
         let (stopped, waited) = wal
             .called
-            .wait_timeout(stopped, IDLE)
+            .wait_timeout_while(stopped, IDLE, |stopped| !*stopped && !wal.is_called())
             .unwrap_or_else(PoisonError::into_inner);
         if *stopped {
             return;
         }
         drop(stopped);
         let pages = wal.pages.load(Ordering::Relaxed);
-        let large = wal.due.load(Ordering::Relaxed) == u64::MAX;
+        let large = wal.is_called();
         let idle = waited.timed_out() && pages == seen && pages != copied;
         seen = pages;
+        if large {
+            // If a long read keeps the log from beginning anew, the next try waits for growth.
+            wal.due.store(pages + wal.large / 4 + 1, Ordering::Relaxed);
+        }
         if pages == 0 || !(large || idle) || shared.failed.is_cancelled() {
             continue;
         }
@@ -85,8 +105,6 @@ pub(crate) fn run(shared: &Shared, mut engine: Box<Engine>) {
         copied = pages;
         if large {
             wal.finish.store(true, Ordering::Relaxed);
-            // If a long read keeps the log from beginning anew, the next try waits for growth.
-            wal.due.store(pages + LOG_PAGES / 4, Ordering::Relaxed);
         }
     }
 }

@@ -19,6 +19,9 @@ pub struct Options {
     /// The largest size of the data in bytes: a quota. A write that needs more is refused with
     /// `STORE_FULL`. By default the disk is the limit.
     pub max_bytes: Option<u64>,
+    /// How large the log of recent commits grows before it is copied into the data file while
+    /// writes go on, in bytes; an idle store copies it sooner. Default 64 MiB.
+    pub log_bytes: u64,
 }
 
 impl Options {
@@ -30,6 +33,7 @@ impl Options {
             queue_max: 4096,
             readers: 2,
             max_bytes: None,
+            log_bytes: 64 << 20,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::InterruptHandle;
@@ -149,13 +149,19 @@ fn serve_one(shared: &Shared, engine: Box<Engine>, mut read: Box<dyn ReadWork>) 
 ///
 /// A thread costs a keyed read 30 to 40 µs of CPU, ten times the read. What is risked instead is
 /// that a page must come from the disk while the caller's thread waits, for a tenth of a
-/// millisecond.
+/// millisecond. A query that took long goes to the threads at once for a while: counting a table
+/// is one step to the engine, in which it cannot be stopped.
 pub(crate) fn inline<T>(
     shared: &Shared,
     cx: &Context,
+    sql: &'static str,
     query: impl FnOnce(&mut Engine) -> Result<T>,
 ) -> Option<Result<T>> {
+    if shared.is_slow(sql) {
+        return None;
+    }
     let mut engine = shared.borrow_inline()?;
+    let began = Instant::now();
     let watch = engine.watch().clone();
     watch.begin(cx, Duration::ZERO);
     watch.limit(INLINE);
@@ -163,5 +169,8 @@ pub(crate) fn inline<T>(
     let gave_up = engine.take_fault() == Some(Fault::Interrupted) && watch.reason().is_none();
     watch.end();
     shared.give_back(engine);
+    if gave_up || began.elapsed() > INLINE * 4 {
+        shared.remember_slow(sql);
+    }
     (!gave_up).then_some(outcome)
 }

@@ -2,10 +2,12 @@
 
 use std::{
     cell::Cell,
+    collections::HashMap,
     future::Future,
     pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
+    time::{Duration, Instant},
 };
 
 use tenon_core::{Error, Result, catalogue};
@@ -23,6 +25,9 @@ use crate::{
     writer::Job,
 };
 
+/// How long a slow query is kept off its callers' threads.
+const SLOW: Duration = Duration::from_secs(10);
+
 /// Shared by the handles and the threads.
 pub(crate) struct Shared {
     pub(crate) options: Options,
@@ -36,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) wal: Wal,
     /// Connections for keyed reads on the caller's own thread.
     inline: Mutex<Vec<Engine>>,
+    /// Queries that turned out to be no keyed reads, and until when they are remembered.
+    slow: Mutex<HashMap<usize, Instant>>,
 }
 
 impl Shared {
@@ -43,12 +50,13 @@ impl Shared {
         Self {
             writes: Queue::new(options.queue_max),
             reads: Queue::new(options.queue_max),
-            options,
             counters: Counters::default(),
             failed: CancellationToken::new(),
             announced: Notify::new(),
-            wal: Wal::default(),
+            wal: Wal::new(options.log_bytes),
             inline: Mutex::new(inline),
+            slow: Mutex::new(HashMap::new()),
+            options,
         }
     }
 
@@ -69,6 +77,26 @@ impl Shared {
         self.inline().push(engine);
     }
 
+    /// Whether a query took long on its caller's thread a moment ago.
+    pub(crate) fn is_slow(&self, sql: &'static str) -> bool {
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = sql.as_ptr().addr();
+        let Some(until) = slow.get(&key) else {
+            return false;
+        };
+        let still = *until > Instant::now();
+        if !still {
+            slow.remove(&key);
+        }
+        still
+    }
+
+    /// Remembers such a query. Not for ever: a cold page can make a keyed read slow once.
+    pub(crate) fn remember_slow(&self, sql: &'static str) {
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        slow.insert(sql.as_ptr().addr(), Instant::now() + SLOW);
+    }
+
     pub(crate) fn drop_inline(&self) {
         self.inline().clear();
     }
@@ -83,7 +111,7 @@ pub(crate) fn refused(why: Refused) -> Error {
     match why {
         Refused::Full => catalogue::OVERLOADED
             .error()
-            .retry_after(std::time::Duration::from_secs(1)),
+            .retry_after(Duration::from_secs(1)),
         Refused::Closed => catalogue::UNAVAILABLE.error(),
     }
 }

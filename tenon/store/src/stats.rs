@@ -33,6 +33,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// A write ended. Counted before its caller knows, so that no caller sees less.
+    pub(crate) fn ended(&self, kept: bool) {
+        let counter = if kept { &self.kept } else { &self.refused };
+        counter.add(1);
+    }
+
     pub(crate) fn read(&self, waiting: usize) -> Stats {
         Stats {
             commits: self.commits.get(),

@@ -22,6 +22,7 @@ use crate::{
     engine::{Engine, Fault},
     entries::{STORE_FAILED, STORE_FULL},
     shared::{Shared, awaited, panicked, poll_once},
+    stats::Counters,
 };
 
 /// How long a statement of a write may run before its caller's absence interrupts it. An
@@ -42,7 +43,7 @@ pub(crate) trait Work: Send {
     /// Runs the closure; whether what it did is to be kept.
     fn run(&mut self, tx: &mut Tx) -> Ran;
     /// Tells the caller: its own result after a commit, else the error.
-    fn finish(self: Box<Self>, verdict: Result<()>) -> bool;
+    fn finish(self: Box<Self>, verdict: Result<()>, counters: &Counters);
 }
 
 /// How a closure ended.
@@ -89,12 +90,11 @@ where
         ran
     }
 
-    fn finish(self: Box<Self>, verdict: Result<()>) -> bool {
+    fn finish(self: Box<Self>, verdict: Result<()>, counters: &Counters) {
         let result = verdict.and(self.result.unwrap_or_else(|| Err(awaited())));
-        let kept = result.is_ok();
+        counters.ended(result.is_ok());
         // A caller that left meanwhile is no reason to undo what is on the disk.
         let _ = self.reply.send(result);
-        kept
     }
 }
 
@@ -110,10 +110,10 @@ impl Job {
         }
     }
 
-    fn finish(self, verdict: Result<()>) -> bool {
+    fn finish(self, verdict: Result<()>, counters: &Counters) {
         match self {
-            Self::Closure { work, .. } => work.finish(verdict),
-            Self::Row(row) => row.finish(verdict),
+            Self::Closure { work, .. } => work.finish(verdict, counters),
+            Self::Row(row) => row.finish(verdict, counters),
         }
     }
 }
@@ -139,6 +139,8 @@ pub(crate) struct Slot {
 pub(crate) enum Lost {
     /// The write that was interrupted is settled; the others can be run again.
     Interrupted,
+    /// The commit was refused, by a constraint that is checked only there.
+    Refused(Error),
     /// Nobody's work is kept, for this reason.
     All(Error),
     /// The same, and the store takes no further writes.
@@ -175,6 +177,17 @@ impl Writer {
                     if slots.iter().any(|slot| slot.job.is_some()) {
                         self.shared.counters.replays.add(1);
                     }
+                }
+                Err(Lost::Refused(error)) => {
+                    self.roll_back();
+                    if slots.len() == 1 {
+                        break Err(error);
+                    }
+                    // One of them is to blame, so each gets a transaction of its own.
+                    return slots
+                        .into_iter()
+                        .filter_map(|slot| slot.job)
+                        .for_each(|job| self.batch(vec![job]));
                 }
                 Err(Lost::All(error)) => {
                     self.roll_back();
@@ -299,22 +312,14 @@ impl Writer {
     /// Tells one caller now, whatever becomes of the others.
     fn settle(&self, slot: &mut Slot, error: Error) {
         if let Some(job) = slot.job.take() {
-            job.finish(Err(error));
-            self.shared.counters.refused.add(1);
+            job.finish(Err(error), &self.shared.counters);
         }
     }
 
     fn finish(&self, slots: Vec<Slot>, verdict: Result<()>) {
-        let (mut kept, mut refused) = (0, 0);
         for job in slots.into_iter().filter_map(|slot| slot.job) {
-            if job.finish(verdict.clone()) {
-                kept += 1;
-            } else {
-                refused += 1;
-            }
+            job.finish(verdict.clone(), &self.shared.counters);
         }
-        self.shared.counters.kept.add(kept);
-        self.shared.counters.refused.add(refused);
     }
 
     pub(crate) fn engine(&mut self) -> Result<&mut Engine, Lost> {
@@ -332,6 +337,7 @@ impl Writer {
             Some(Fault::Full) => Lost::All(error),
             // A lock that another process holds delays the beginning; nothing was done yet.
             _ if error.is(&catalogue::UNAVAILABLE) && sql.starts_with("BEGIN") => Lost::All(error),
+            None if error.is(&catalogue::INTERNAL) && sql == "COMMIT" => Lost::Refused(error),
             // Whatever else stops a commit: what is on the disk is unknown now.
             _ => {
                 let cause = error.cause_chain().unwrap_or_default();
@@ -374,8 +380,7 @@ impl Slot {
             Err(error) => error,
             Ok(()) => catalogue::CANCELLED.error(),
         };
-        job.finish(Err(error));
-        shared.counters.refused.add(1);
+        job.finish(Err(error), &shared.counters);
         false
     }
 }

@@ -129,6 +129,19 @@ async fn the_chain_is_sha256_over_the_previous_hash_and_the_stored_bytes() {
 }
 
 #[tokio::test]
+async fn a_time_with_nanoseconds_is_kept_to_the_microsecond() {
+    let fixture = Fixture::new().await;
+    for nanos in [999, -999, -1] {
+        let mut fine = record("A", "I1");
+        fine.time = Timestamp::from_nanosecond(nanos).unwrap();
+        let write = async move |tx: &mut tenon_store::Tx| audit::append(tx, &fine).await;
+        fixture.db.write(&fixture.cx, write).await.unwrap();
+    }
+    let report = fixture.db.verify_audit().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.problems);
+}
+
+#[tokio::test]
 async fn the_store_itself_refuses_to_change_the_trail() {
     let fixture = Fixture::new().await;
     append(&fixture.db, "A", 2).await;
