@@ -1,8 +1,11 @@
 //! The caller, from the claims of its token, and the rules of the doors.
 
 use clinical::access::{self, Decision, Grant, Listing, Permission, Role, Scope};
-use tenon_auth::AccessRules;
-use tenon_core::{Context, Entry, Error, Result, catalogue};
+use tenon::{
+    Context, Entry, Error, Result,
+    auth::{self, AccessRules},
+    catalogue,
+};
 
 /// The permission of what every verified caller may do with its own account.
 pub const ACCOUNT_SELF: &str = "account.self";
@@ -136,7 +139,7 @@ impl AccessRules for Rules {
 }
 
 fn denied(permission: Permission) -> Error {
-    tenon_auth::access::denied(permission.as_str())
+    auth::access::denied(permission.as_str())
 }
 
 #[cfg(test)]
@@ -144,7 +147,7 @@ mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
-    use tenon_core::{Code, Principal};
+    use tenon::{Code, Principal};
 
     use super::*;
 

@@ -27,7 +27,7 @@ pub struct Runtime {
 /// A process in the making: doors and work are added, then it is started.
 pub struct Process {
     runtime: Runtime,
-    rest: Vec<(String, RestConfig, axum::Router)>,
+    rest: Vec<(String, RestConfig, tenon_rest::axum::Router)>,
     rpc: Vec<(String, RpcConfig, tenon_rpc::Door)>,
     admin: Option<AdminConfig>,
     routes: Vec<serde_json::Value>,
@@ -64,7 +64,7 @@ impl Process {
         mut self,
         name: impl Into<String>,
         config: RestConfig,
-        router: axum::Router,
+        router: tenon_rest::axum::Router,
     ) -> Self {
         self.rest.push((name.into(), config, router));
         self
