@@ -15,6 +15,8 @@ use tonic_types::pb::{
     BadRequest, ErrorInfo, LocalizedMessage, RetryInfo, Status, bad_request::FieldViolation,
 };
 
+mod percent;
+
 /// The outcome of a call.
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -49,7 +51,7 @@ pub(crate) fn write(error: &Error) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(GRPC_STATUS, (error.status() as i32).into());
     // Both encodings give plain ASCII only, which every header can carry.
-    if let Ok(message) = HeaderValue::try_from(percent_encode(&message)) {
+    if let Ok(message) = HeaderValue::try_from(percent::encode(&message)) {
         headers.insert(GRPC_MESSAGE, message);
     }
     if let Ok(details) = HeaderValue::try_from(details) {
@@ -67,7 +69,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Option<Result<(), Error>> {
     }
     let number = number.to_str().ok().and_then(|text| text.parse().ok());
     let code = number.map_or(Code::Unknown, Code::from_number);
-    let message = headers.get(GRPC_MESSAGE).map(percent_decode);
+    let message = headers.get(GRPC_MESSAGE).map(percent::decode);
     let message = message.unwrap_or_default();
     let details = headers
         .get(GRPC_STATUS_DETAILS)
@@ -265,43 +267,6 @@ fn pack<M: Message>(type_url: &str, message: &M) -> Any {
 fn find<M: Message + Default>(details: &[Any], type_url: &str) -> Option<M> {
     let found = details.iter().find(|any| any.type_url == type_url)?;
     M::decode(found.value.as_slice()).ok()
-}
-
-/// Printable ASCII but `%` stands for itself (gRPC over HTTP/2, "Percent-Encoded").
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if (b' '..=b'~').contains(&byte) && byte != b'%' {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
-}
-
-/// Reads what it can: an escape that is none stands for itself, bytes that are no text are marked.
-fn percent_decode(value: &HeaderValue) -> String {
-    let mut rest = value.as_bytes();
-    let mut decoded = Vec::with_capacity(rest.len());
-    while let Some((byte, after)) = rest.split_first() {
-        let escaped = (*byte == b'%').then(|| after.split_at_checked(2)).flatten();
-        let value = escaped
-            .and_then(|(digits, _)| std::str::from_utf8(digits).ok())
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (value, escaped) {
-            (Some(value), Some((_, after))) => {
-                decoded.push(value);
-                rest = after;
-            }
-            _ => {
-                decoded.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 #[cfg(test)]

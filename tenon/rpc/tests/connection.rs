@@ -286,6 +286,28 @@ async fn a_dropped_channel_closes_its_connection() {
 }
 
 #[test]
+fn a_channel_outlives_the_runtime_that_connected_it() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (servers, first, second) = (runtime(), runtime(), runtime());
+    let house = servers.block_on(house(ward(None).0));
+    std::thread::spawn(move || servers.block_on(std::future::pending::<()>()));
+    let client = remote(&house);
+    // The first runtime ends in the middle of its attempt to connect.
+    first.block_on(async {
+        let cx = Context::background();
+        let mut call = std::pin::pin!(client.get_patients_by_trial(&cx, trial("T1")));
+        assert!(futures_util::poll!(&mut call).is_pending());
+    });
+    drop(first);
+    second.block_on(ask(&client)).unwrap();
+}
+
+#[test]
 fn endpoints_are_checked_when_the_channel_is_made() {
     for endpoints in [
         vec![],

@@ -166,7 +166,8 @@ impl Endpoint {
             true
         });
         if begun {
-            tokio::spawn(connect(Arc::downgrade(self), self.address.clone()));
+            let attempt = Attempt(Arc::downgrade(self));
+            tokio::spawn(connect(attempt, self.address.clone()));
         }
     }
 
@@ -198,7 +199,8 @@ impl Endpoint {
 
 /// Makes a connection and drives it to its end. It holds the endpoint only weakly, so that the
 /// connection ends when its channel is dropped.
-async fn connect(endpoint: Weak<Endpoint>, address: String) {
+async fn connect(attempt: Attempt, address: String) {
+    let endpoint = attempt.0.clone();
     let opened = match timeout(CONNECT_TIMEOUT, open(&address)).await {
         Ok(Ok(opened)) => Ok(opened),
         Ok(Err(problem)) => Err(problem),
@@ -213,7 +215,7 @@ async fn connect(endpoint: Weak<Endpoint>, address: String) {
         Err(problem) => return held.failed(&problem, failures),
     };
     held.state.send_replace(State::Ready(sender));
-    drop(held);
+    drop((held, attempt));
     let since = Instant::now();
     let end = driver.await;
     let Some(endpoint) = endpoint.upgrade() else {
@@ -222,6 +224,23 @@ async fn connect(endpoint: Weak<Endpoint>, address: String) {
     let problem = end.map_or_else(|error| chain(&error), |()| "the peer closed it".to_owned());
     let wait = (since.elapsed() < SETTLED).then_some(failures);
     endpoint.ended(&problem, wait);
+}
+
+/// Lets another attempt begin when this one is dropped before its end, with its runtime.
+struct Attempt(Weak<Endpoint>);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(endpoint) = self.0.upgrade() {
+            endpoint.state.send_if_modified(|state| {
+                let unfinished = matches!(state, State::Connecting { .. });
+                if unfinished {
+                    *state = State::Idle;
+                }
+                unfinished
+            });
+        }
+    }
 }
 
 type Driver = http2::Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>;
