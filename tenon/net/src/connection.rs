@@ -100,11 +100,13 @@ impl Connection {
             }
         };
         tracing::trace!(peer = %self.peer, ?end, "connection ended");
-        if end == End::Served {
-            let _ = self
-                .cut
-                .run_until_cancelled(socket::linger(&self.tcp))
-                .await;
+        match end {
+            End::Served => {
+                let lingering = socket::linger(&self.tcp);
+                let _ = self.cut.run_until_cancelled(lingering).await;
+            }
+            End::BrokenOff => socket::reset_on_close(&self.tcp),
+            _ => {}
         }
     }
 
@@ -127,7 +129,11 @@ impl Connection {
                 served.as_mut().say_farewell();
             }
             if let Poll::Ready(outcome) = served.as_mut().poll(cx) {
-                return Poll::Ready(outcome.map_or(End::Broken, |()| End::Served));
+                return Poll::Ready(match outcome {
+                    Ok(()) => End::Served,
+                    Err(error) if error.is_user() => End::BrokenOff,
+                    Err(_) => End::Broken,
+                });
             }
             if gone.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::PeerGone);
@@ -170,6 +176,8 @@ impl Connection {
 enum End {
     /// All was answered, and one side closed in order.
     Served,
+    /// A response body failed in its middle.
+    BrokenOff,
     /// The protocol or the socket failed.
     Broken,
     /// The peer closed its side.

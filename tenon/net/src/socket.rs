@@ -69,6 +69,12 @@ pub(crate) async fn linger(tcp: &TcpStream) {
     let _ = tokio::time::timeout(LINGER_TIME, discard).await;
 }
 
+/// Makes the close a reset: to a client that reads until the end, a response that broke off must
+/// not look whole.
+pub(crate) fn reset_on_close(tcp: &TcpStream) {
+    let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+}
+
 /// The side of the socket that hyper reads and writes.
 pub(crate) struct Socket {
     pub(crate) tcp: Arc<TcpStream>,

@@ -155,3 +155,29 @@ async fn an_http2_client_is_answered() {
         .unwrap()
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_response_that_breaks_off_does_not_look_whole() {
+    // An old client without lengths: the end of the stream is the end of the answer.
+    let listener = tenon_net::bind("127.0.0.1:0".parse().unwrap(), "rest.listen")
+        .await
+        .unwrap();
+    let addr = listener.local_addr().unwrap();
+    let service = tower::service_fn(|_| async {
+        let pieces = [Ok(bytes::Bytes::from("half")), Err("the store went away")];
+        let frames = pieces.map(|piece| piece.map(http_body::Frame::data));
+        let body = http_body_util::StreamBody::new(tokio_stream::iter(frames));
+        Ok::<_, std::convert::Infallible>(http::Response::new(body))
+    });
+    tokio::spawn(tenon_net::serve(
+        listener,
+        service,
+        patient(),
+        tenon_core::Lifecycle::new(),
+    ));
+    let mut client = Client::connect(addr).await;
+    client.send("GET / HTTP/1.0\r\n\r\n").await;
+    let mut text = Vec::new();
+    let outcome = tokio::io::AsyncReadExt::read_to_end(&mut client.0, &mut text).await;
+    assert!(outcome.is_err(), "{:?}", String::from_utf8_lossy(&text));
+}

@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderName};
 pub const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 
 /// The same from gRPC clients, in their notation: at most eight digits and a unit.
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// The time that a request has. A header that cannot be read is no limit: it can only shorten, so
+/// The time that a request has: `route`, or less where its caller says so. A header that cannot be read is no limit: it can only shorten, so
 /// nothing is lost by passing over it.
-pub(crate) fn patience(headers: &HeaderMap, route: Duration) -> Duration {
+pub fn patience(headers: &HeaderMap, route: Duration) -> Duration {
     let own = text(headers, &REQUEST_TIMEOUT).and_then(milliseconds);
     let grpc = text(headers, &GRPC_TIMEOUT).and_then(grpc_timeout);
     [own, grpc].into_iter().flatten().fold(route, Duration::min)

@@ -4,7 +4,7 @@ use axum::Router;
 use http::request::Parts;
 use tenon_core::{Entry, catalogue};
 
-use crate::{Request, Response, journal::Journal, onion, problem};
+use crate::{Request, Response, journal::Journal, problem, trace};
 
 /// Adds the problem documents for 404 and 405 to a finished router. Once, at the root: two
 /// routers with fallbacks cannot be merged.
@@ -21,13 +21,13 @@ pub fn with_fallbacks(router: Router) -> Router {
 }
 
 fn refuse(head: &Parts, entry: &'static Entry) -> Response {
-    let trace = onion::incoming_trace(&head.headers);
+    let trace = trace::incoming(&head.headers);
     // The path is the caller's invention, so it is not written down.
     let journal = Journal::open("", "", head.method.clone(), trace, None);
     let language = problem::language(&head.headers);
     let mut response = problem::response(entry.error(), language, &trace);
     problem::harden(response.headers_mut());
-    onion::mark(response.headers_mut(), &trace);
+    trace::mark(response.headers_mut(), &trace);
     journal.close(&response);
     response
 }

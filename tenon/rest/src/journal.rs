@@ -14,19 +14,21 @@ use crate::{Response, problem::Failure};
 const CALLER_LEFT: u16 = 499;
 
 /// The record of one request. Dropped without an answer, it says that the caller left.
-pub(crate) struct Journal<'a> {
+pub struct Journal<'a> {
     service: &'a str,
     route: &'a str,
     method: Method,
     trace: TraceContext,
     metrics: Option<(&'a HttpRoute, InFlight)>,
     started: Instant,
-    pub(crate) caller: Option<Arc<Principal>>,
+    /// The verified caller, once known.
+    pub caller: Option<Arc<Principal>>,
     open: bool,
 }
 
 impl<'a> Journal<'a> {
-    pub(crate) fn open(
+    /// A request came in; its time runs from here. `route` is a template, never a path.
+    pub fn open(
         service: &'a str,
         route: &'a str,
         method: Method,
@@ -45,8 +47,9 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// The request was answered.
-    pub(crate) fn close(mut self, response: &Response) {
+    /// The request was answered. A response made by [`crate::problem::response`] carries the
+    /// error that is logged with it.
+    pub fn close(mut self, response: &Response) {
         self.open = false;
         let status = response.status().as_u16();
         if let Some(Failure(error)) = response.extensions().get::<Failure>()

@@ -8,7 +8,7 @@
 
 pub mod bind;
 mod body;
-mod deadline;
+pub mod deadline;
 mod door;
 mod endpoint;
 mod fallback;
@@ -19,11 +19,13 @@ pub mod problem;
 mod reply;
 mod route;
 mod routes;
+pub mod trace;
 
 pub use bind::{Bind, Parts};
 pub use deadline::REQUEST_TIMEOUT;
 pub use door::{Door, RouteRow, merge};
 pub use fallback::with_fallbacks;
+pub use journal::Journal;
 pub use middleware::{Middleware, Next, NextService};
 pub use reply::{Raw, Reply, ReplyHead, reply};
 pub use route::{Auth, Method, Route};

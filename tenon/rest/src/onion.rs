@@ -16,16 +16,16 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::header;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tenon_auth::{AccessRules, Verifier};
-use tenon_core::{Context, Error, Result, TraceContext, catalogue, context::CancelGuard};
+use tenon_core::{Context, Error, Result, catalogue, context::CancelGuard};
 use tenon_telemetry::HttpRoute;
 use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
-    Request, Response, Route, body, deadline, endpoint::Endpoint, journal::Journal, problem,
+    Request, Response, Route, body, deadline, endpoint::Endpoint, journal::Journal, problem, trace,
 };
 
 /// The layers that every route has, outermost first.
@@ -39,11 +39,6 @@ pub(crate) const LAYERS: [&str; 8] = [
     "token",
     "rules",
 ];
-
-/// W3C Trace Context.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The trace id alone, for people who report a problem.
-const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// One route with everything that its requests pass, resolved at start-up.
 pub(crate) struct Onion {
@@ -59,7 +54,7 @@ pub(crate) struct Onion {
 
 impl Onion {
     async fn serve(self: Arc<Self>, request: Request) -> Response {
-        let trace = incoming_trace(request.headers());
+        let trace = trace::incoming(request.headers());
         let language = problem::language(request.headers());
         let deadline = Instant::now() + deadline::patience(request.headers(), self.timeout);
         let (cx, guard) = Context::incoming(trace, Some(deadline));
@@ -78,7 +73,7 @@ impl Onion {
             outcome.unwrap_or_else(|error| problem::response(error, language, &trace));
         let headers = response.headers_mut();
         problem::harden(headers);
-        mark(headers, &trace);
+        trace::mark(headers, &trace);
         journal.close(&response);
         keep_until_sent(response, guard)
     }
@@ -137,27 +132,6 @@ impl Service<Request> for RouteService {
 
     fn call(&mut self, request: Request) -> Self::Future {
         Box::pin(self.0.clone().serve(request).map(Ok))
-    }
-}
-
-/// The caller's trace with a span of our own, or a new trace.
-pub(crate) fn incoming_trace(headers: &HeaderMap) -> TraceContext {
-    headers
-        .get(TRACEPARENT)
-        .and_then(|value| value.to_str().ok())
-        .and_then(TraceContext::parse)
-        .map_or_else(TraceContext::new, |caller| caller.child())
-}
-
-/// Tells the caller under which trace its request is found. Both headers share one text.
-pub(crate) fn mark(headers: &mut HeaderMap, trace: &TraceContext) {
-    let text = Bytes::from(trace.to_string());
-    let id = text.get(3..35).map(|digits| text.slice_ref(digits));
-    if let Ok(value) = HeaderValue::from_maybe_shared(text) {
-        headers.insert(TRACEPARENT, value);
-    }
-    if let Some(Ok(value)) = id.map(HeaderValue::from_maybe_shared) {
-        headers.insert(TRACE_ID, value);
     }
 }
 

@@ -78,7 +78,7 @@ pub fn language(headers: &HeaderMap) -> Language {
 }
 
 /// The headers that every response of an API has, unless its operation says otherwise.
-pub(crate) fn harden(headers: &mut HeaderMap) {
+pub fn harden(headers: &mut HeaderMap) {
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(const { HeaderValue::from_static("no-store") });

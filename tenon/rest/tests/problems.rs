@@ -1,4 +1,8 @@
 //! Every failure is a problem document, with its headers, in the language of the caller.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure here is the failure of a test"
+)]
 
 #[path = "support/door.rs"]
 mod door;

@@ -1,0 +1,31 @@
+//! The trace of a request: read from its caller, told to its caller.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tenon_core::TraceContext;
+
+/// W3C Trace Context: the trace and span of who calls.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The trace id alone, for people who report a problem.
+pub const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// The caller's trace with a span of our own, or a new trace.
+pub fn incoming(headers: &HeaderMap) -> TraceContext {
+    headers
+        .get(TRACEPARENT)
+        .and_then(|value| value.to_str().ok())
+        .and_then(TraceContext::parse)
+        .map_or_else(TraceContext::new, |caller| caller.child())
+}
+
+/// Tells the caller under which trace its request is found. Both headers share one text.
+pub fn mark(headers: &mut HeaderMap, trace: &TraceContext) {
+    let text = Bytes::from(trace.to_string());
+    let id = text.get(3..35).map(|digits| text.slice_ref(digits));
+    if let Ok(value) = HeaderValue::from_maybe_shared(text) {
+        headers.insert(TRACEPARENT, value);
+    }
+    if let Some(Ok(value)) = id.map(HeaderValue::from_maybe_shared) {
+        headers.insert(TRACE_ID, value);
+    }
+}
