@@ -63,6 +63,9 @@ pub trait Bind: Sized + Send {
     /// Whether the type reads the body. Where it does not, the door ignores a body.
     const BODY: bool = true;
 
+    /// Whether the text of the body stays readable by [`crate::received`] for the whole call.
+    const KEEPS_TEXT: bool = false;
+
     /// Reads the request as `Self`.
     ///
     /// # Errors
@@ -112,6 +115,8 @@ impl<K: Text + Ord + Send, T: Json + Send> Bind for std::collections::BTreeMap<K
 
 /// An operation that takes any JSON value as its body.
 impl Bind for serde_json::Value {
+    const KEEPS_TEXT: bool = true;
+
     fn bind(parts: &Parts<'_>) -> Result<Self> {
         read(parts, |input| input.body())
     }

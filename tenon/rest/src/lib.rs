@@ -27,7 +27,7 @@ pub use door::{Door, RouteRow, merge};
 pub use fallback::with_fallbacks;
 pub use journal::Journal;
 pub use middleware::{Middleware, Next, NextService};
-pub use reply::{Raw, Reply, ReplyHead, reply};
+pub use reply::{Raw, Reply, ReplyHead, received, reply};
 pub use route::{Auth, Method, Route};
 pub use routes::Routes;
 

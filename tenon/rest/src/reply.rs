@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tenon_core::{Context, Error, OrInternal, Result};
@@ -108,16 +108,36 @@ impl ReplyHead {
 
     fn change(self, change: impl FnOnce(&mut Set)) -> Self {
         if let Some(head) = &self.head {
-            let mut set = head.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut set = head.set.lock().unwrap_or_else(PoisonError::into_inner);
             change(set.get_or_insert_default());
         }
         self
     }
 }
 
-/// Where [`ReplyHead`] writes: a value of the context.
+/// The text of the body of the REST call that `cx` belongs to, as it was received (decompressed).
+///
+/// It is kept for operations that take any JSON value: parsing loses how numbers were written
+/// (`1.50`), and records of what somebody sent must not. `None` for other operations and outside
+/// a REST call.
+pub fn received(cx: &Context) -> Option<Bytes> {
+    cx.value::<Head>()?.received.clone()
+}
+
+/// Where [`ReplyHead`] writes, and what [`received`] reads: a value of the context.
 #[derive(Default)]
-pub(crate) struct Head(Mutex<Option<Box<Set>>>);
+pub(crate) struct Head {
+    set: Mutex<Option<Box<Set>>>,
+    received: Option<Bytes>,
+}
+
+impl Head {
+    /// A head of a call whose body is kept.
+    pub(crate) fn keeping(received: Option<Bytes>) -> Self {
+        let set = Mutex::default();
+        Self { set, received }
+    }
+}
 
 #[derive(Default)]
 struct Set {
@@ -129,7 +149,12 @@ struct Set {
 /// Puts what logic set on the response.
 pub(crate) fn apply(cx: &Context, mut response: Response) -> Result<Response> {
     let head = cx.value::<Head>();
-    let set = head.and_then(|head| head.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let set = head.and_then(|head| {
+        head.set
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    });
     let Some(set) = set else {
         return Ok(response);
     };

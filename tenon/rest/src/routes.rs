@@ -108,13 +108,14 @@ where
     fn call(&self, cx: Context, request: Request) -> Answer {
         let call = self.0.clone();
         Box::pin(async move {
-            let cx = cx.with_value(Head::default());
             let (head, body) = request.into_parts();
             let body = if Req::BODY {
                 body::read_json(body, &head.headers).await?
             } else {
                 bytes::Bytes::new()
             };
+            let kept = Req::KEEPS_TEXT.then(|| body.clone());
+            let cx = cx.with_value(Head::keeping(kept));
             let req = bind_request::<Req>(call.route, &head, &body)?;
             drop((head, body));
             let status = call.route.status.and_then(|s| StatusCode::from_u16(s).ok());

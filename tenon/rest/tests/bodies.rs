@@ -201,3 +201,34 @@ async fn json_must_be_declared() {
     // Without a body there is nothing to declare; that the body is required is the contract's say.
     assert_eq!(status(bare(), "").await.0, 400);
 }
+
+#[tokio::test]
+async fn an_operation_that_takes_any_value_can_read_the_text_as_it_was_received() {
+    use tenon_rest::{Method, Route, Routes};
+    static ECHO: Route = Route::new(Method::Post, "/echo", "echo");
+    let routes = Routes::new(()).route(&ECHO, |_, cx, body: serde_json::Value| async move {
+        let text = tenon_rest::received(&cx).unwrap_or_default();
+        Ok(vec![
+            String::from_utf8_lossy(&text).into_owned(),
+            body.to_string(),
+        ])
+    });
+    let router = tenon_rest::with_fallbacks(door::door(routes.build()).router().unwrap());
+    let sent = r#"{ "dose": 1.50 }"#;
+    for (encoding, body) in [
+        ("identity", sent.as_bytes().to_vec()),
+        ("gzip", gzip(sent.as_bytes()).await),
+    ] {
+        let request = http::Request::post("/echo")
+            .header("content-type", "application/fhir+json")
+            .header("content-encoding", encoding)
+            .body(Body::from(body))
+            .unwrap();
+        let answer = send(&router, request).await;
+        assert_eq!(
+            answer.json(),
+            serde_json::json!([sent, r#"{"dose":1.5}"#]),
+            "{encoding}"
+        );
+    }
+}
