@@ -61,7 +61,7 @@ impl Engine {
             conn.pragma_update(None, "foreign_keys", "ON")?;
             // Without it REPLACE removes rows past the triggers that refuse a removal.
             conn.pragma_update(None, "recursive_triggers", "ON")?;
-            conn.pragma_update(None, "cache_size", -64_000)?;
+            conn.pragma_update(None, "cache_size", -32_000)?;
             if let Some(bytes) = max_bytes {
                 let pages = i64::try_from(bytes / PAGE_BYTES).unwrap_or(i64::MAX);
                 conn.pragma_update(None, "max_page_count", pages.max(1))?;
@@ -75,7 +75,7 @@ impl Engine {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Self::open(path, flags, |conn| {
             conn.pragma_update(None, "query_only", "ON")?;
-            conn.pragma_update(None, "cache_size", -16_000)
+            conn.pragma_update(None, "cache_size", -4_000)
         })
     }
 

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use rusqlite::ErrorCode;
+
 use crate::{
     engine::{Engine, PAGE_BYTES},
     shared::Shared,
@@ -112,8 +114,15 @@ pub(crate) fn run(shared: &Shared, mut engine: Box<Engine>) {
 /// Copies what no read still needs, without waiting for anyone.
 pub(crate) fn checkpoint(engine: &mut Engine, shared: &Shared) {
     let conn = engine.connection();
-    match conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-        Ok(()) => shared.counters.checkpoints.add(1),
-        Err(cause) => tracing::warn!(%cause, "a checkpoint failed; the next one tries again"),
+    let cause = match conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        Ok(()) => return shared.counters.checkpoints.add(1),
+        Err(cause) => cause,
+    };
+    // The log still holds everything, but a disk that fails once is not asked again.
+    if cause.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+        tracing::error!(%cause, "the store failed at a checkpoint and takes no more writes");
+        shared.failed.cancel();
+    } else {
+        tracing::warn!(%cause, "a checkpoint failed; the next one tries again");
     }
 }

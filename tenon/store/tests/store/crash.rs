@@ -59,6 +59,9 @@ fn acknowledged(line: &str) -> Option<i64> {
 
 /// Every acknowledged item is there once with its one record, and nothing is there in half.
 async fn judge(path: &Path, acknowledged: &BTreeSet<i64>) {
+    // The trail verifies as the process left it, before anyone tidies up.
+    let left = audit::verify_file(path).unwrap();
+    assert!(left.is_sound(), "{:?}", left.problems);
     let db = open(path).await;
     let cx = Context::background();
     let mut found = BTreeSet::new();

@@ -7,15 +7,11 @@ use std::sync::{
 
 use tempfile::TempDir;
 use tenon_core::{Context, Result};
-use tenon_store::{Db, Migration, Options, Tx, args};
+use tenon_store::{Db, Migration, Options, Tx, args, migrations};
 use tokio::task::JoinHandle;
 
 /// The schema of the tests.
-pub(crate) const ITEMS: &[Migration] = &[Migration {
-    version: 1,
-    name: "item",
-    sql: "CREATE TABLE item (id BIGINT PRIMARY KEY, body TEXT NOT NULL CHECK (body <> 'bad'));",
-}];
+pub(crate) const ITEMS: &[Migration] = migrations! { 1 "item" => "migrations/0001_item.sql" };
 
 /// A query that would run for minutes.
 pub(crate) const ENDLESS: &str = "WITH RECURSIVE n(i) AS

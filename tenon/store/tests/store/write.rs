@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tenon_core::{Context, Error, Result, catalogue};
-use tenon_store::{DUPLICATE, Db, Migration, Options, STORE_FULL, args};
+use tenon_store::{DUPLICATE, Db, Migration, Options, STORE_FULL, Tx, args, audit};
 
 use crate::fixture::{ENDLESS, Fixture};
 
@@ -65,7 +65,7 @@ async fn one_dead_caller_among_64_hurts_no_other() {
     let fixture = Fixture::new().await;
     let held = fixture.hold().await;
     let before = fixture.db.stats();
-    let short = fixture.cx.with_timeout(Duration::from_millis(400));
+    let short = fixture.cx.with_timeout(Duration::from_secs(1));
     let long = fixture.db.write(&short, async |tx| {
         // It changes data until it is interrupted, which takes the whole transaction down.
         tx.execute(
@@ -384,4 +384,42 @@ async fn the_log_does_not_grow_for_ever_while_writes_go_on() {
         log < 10 << 20,
         "the log has {log} bytes after 20 MB were written"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interrupted_writes_among_busy_writers_lose_and_double_nothing() {
+    const LONG: &str = "INSERT INTO item (id, body) WITH RECURSIVE n(i) AS
+        (SELECT 1000000 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)
+        SELECT i, 'long' FROM n";
+    let fixture = std::sync::Arc::new(Fixture::new().await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..40_i64 {
+        let fixture = fixture.clone();
+        tasks.spawn(async move {
+            for round in 0..20 {
+                let id = task * 100 + round;
+                let record = crate::audit::record("A", &id.to_string());
+                let write = fixture.db.write(&fixture.cx, async move |tx| {
+                    let sql = "INSERT INTO item (id, body) VALUES ($1, 'x')";
+                    tx.execute(sql, args![id]).await?;
+                    audit::append(tx, &record).await
+                });
+                write.await.unwrap();
+            }
+        });
+    }
+    for _ in 0..5 {
+        let fixture = fixture.clone();
+        tasks.spawn(async move {
+            let short = fixture.cx.with_timeout(Duration::from_millis(150));
+            let long = async |tx: &mut Tx| tx.execute(LONG, args![]).await;
+            let error = fixture.db.write(&short, long).await.unwrap_err();
+            assert!(error.is(&catalogue::DEADLINE_EXCEEDED));
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(fixture.count().await, 800);
+    let report = fixture.db.verify_audit().await.unwrap();
+    assert!(report.is_sound() && report.records == 800, "{report:?}");
+    assert!(fixture.db.stats().interrupted >= 1);
 }

@@ -1,0 +1,4 @@
+CREATE TABLE item (
+  id BIGINT PRIMARY KEY,
+  body TEXT NOT NULL CHECK (body <> 'bad')
+);
