@@ -1,0 +1,146 @@
+//! What is changed of a message on its way: hop-by-hop headers go, and the service learns who
+//! calls, under which trace and with how much time left.
+//!
+//! Source: RFC 9110, section 7.6.1 (headers of one connection), RFC 9111.
+
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::BoxError;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header, request};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tenon_core::TraceContext;
+use tenon_net::Peer;
+use tenon_rest::{deadline, trace};
+use tokio::time::{Instant, Sleep};
+
+/// What the service gets less than the gateway has, so that its own answer comes in time.
+const MARGIN: Duration = Duration::from_millis(5);
+
+/// Headers that mean one connection and not the message.
+const HOPS: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Headers by which proxies tell where a request came from. From outside they are claims.
+const ORIGINS: [HeaderName; 6] = [
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-real-ip"),
+    FORWARDED_FOR,
+];
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Makes the head of a request fit for the service.
+pub(crate) fn prepare(head: &mut request::Parts, trace: &TraceContext, left: Duration) {
+    let headers = &mut head.headers;
+    without_hops(headers);
+    for name in ORIGINS {
+        headers.remove(name);
+    }
+    // Ours is exchanged with the client, and the length comes from the body that is really sent:
+    // a request with two lengths is how requests are smuggled.
+    headers.remove(header::EXPECT);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(deadline::GRPC_TIMEOUT);
+    if let Some(host) = headers.remove(header::HOST) {
+        headers.insert(FORWARDED_HOST, host);
+    }
+    if let Some(Peer(peer)) = head.extensions.get::<Peer>() {
+        headers.insert(FORWARDED_FOR, address(*peer));
+    }
+    let left = left.saturating_sub(MARGIN).max(Duration::from_millis(1));
+    let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(deadline::REQUEST_TIMEOUT, HeaderValue::from(millis));
+    if let Ok(parent) = HeaderValue::from_str(&trace.to_string()) {
+        headers.insert(trace::TRACEPARENT, parent);
+    }
+}
+
+/// Removes what means the connection that the message came on.
+pub(crate) fn without_hops(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.into_iter().chain(HOPS) {
+        headers.remove(name);
+    }
+}
+
+fn address(peer: SocketAddr) -> HeaderValue {
+    // An address is ASCII, so that this cannot fail.
+    HeaderValue::from_str(&peer.ip().to_canonical().to_string())
+        .unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// The answer's body. A service that breaks off or falls silent ends it with an error, which
+/// resets the client's connection: what is not whole must not look whole.
+pub(crate) struct Watched {
+    body: Incoming,
+    pause: Duration,
+    /// Made at the first wait: most answers come in one piece.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watched {
+    pub(crate) fn new(body: Incoming, pause: Duration) -> Self {
+        Self {
+            body,
+            pause,
+            timer: None,
+        }
+    }
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            self.timer = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
+        }
+        let until = Instant::now() + self.pause;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        match timer.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => Poll::Ready(Some(Err("the service fell silent".into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
