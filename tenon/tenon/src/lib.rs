@@ -6,10 +6,12 @@
 mod app;
 mod process;
 mod service;
+mod token;
 
 pub use app::{App, Group, Request};
 pub use process::{Process, Running, Runtime, StartError, background_context, main};
 pub use service::{Open, Service};
+pub use token::require_token;
 
 /// A point in time: what `time.Time` is in a contract.
 pub use jiff::Timestamp;
