@@ -2,9 +2,11 @@
 //! allow. Every service asks here, at its doors by permission and in its logic by object; the
 //! table itself is `clinical::access`.
 
+mod act;
 mod caller;
 mod page;
 
+pub use act::Act;
 pub use caller::{ACCOUNT_SELF, Caller, Rules, claim};
 pub use clinical::access::{Grant, Listing, Permission, Role, Scope};
-pub use page::merge;
+pub use page::{after, merge};

@@ -6,6 +6,24 @@
 
 use std::collections::BTreeMap;
 
+use tenon::{Error, Result, Violation};
+use uuid::Uuid;
+
+/// The id after which a page begins, from the `cursor` of a request: empty for the first page.
+///
+/// # Errors
+/// `REQUEST_INVALID` when it is no cursor that a page gave.
+pub fn after(cursor: Option<&str>) -> Result<String> {
+    let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) else {
+        return Ok(String::new());
+    };
+    let id = Uuid::try_parse(cursor).map_err(|_| {
+        let expected = "the nextCursor of the page before, unchanged";
+        Error::invalid(vec![Violation::at("query", "cursor", "cursor", expected)])
+    })?;
+    Ok(id.hyphenated().to_string())
+}
+
 /// The first `limit` rows of several lists that are each sorted by key, without doubles, and the
 /// cursor of the next page when there is one. Each list must hold `limit + 1` rows where it has
 /// that many.
@@ -27,6 +45,18 @@ pub fn merge<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cursor_is_what_a_page_gave_or_nothing() {
+        assert_eq!(after(None).unwrap(), "");
+        assert_eq!(after(Some("")).unwrap(), "");
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        assert_eq!(after(Some(id)).unwrap(), id);
+        for bad in ["1", "01890a5d-ac96-774b-bcce-b302099a805", "' OR 1=1 --"] {
+            let error = after(Some(bad)).unwrap_err();
+            assert_eq!(error.all_violations()[0].path, "cursor");
+        }
+    }
 
     #[test]
     fn pages_follow_each_other_without_gaps_or_doubles() {
