@@ -29,6 +29,10 @@ pub use body::ReplyBody;
 pub use channel::Channel;
 pub use client::Client;
 pub use method::Method;
+/// What generated messages are made with.
+pub use prost;
+/// The well-known messages of `google.protobuf`.
+pub use prost_types;
 pub use server::{Door, Server};
 pub use service::{Builder, Service};
 pub use tenon_telemetry::Metrics;

@@ -15,6 +15,8 @@ pub use token::require_token;
 
 /// A point in time: what `time.Time` is in a contract.
 pub use jiff::Timestamp;
+/// What the types of a contract are written as JSON with.
+pub use serde;
 /// A JSON value: what `any` is in a contract.
 pub use serde_json::Value as Json;
 pub use tenon_core::{
@@ -32,6 +34,8 @@ pub use tenon_net as net;
 pub use tenon_rest as rest;
 /// The gRPC server and client.
 pub use tenon_rpc as rpc;
+/// What the messages of a contract are made with, and the well-known ones.
+pub use tenon_rpc::{prost, prost_types};
 /// SQL, the audit chain, the outbox and sealed columns.
 pub use tenon_store as store;
 /// Logs, metrics and the admin server.
