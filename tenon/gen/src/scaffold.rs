@@ -1,0 +1,489 @@
+//! The files that are written once and then belong to a person.
+
+use tenon_idl::model::Type;
+
+use crate::{
+    File, Kind,
+    convert::Conversions,
+    layout::Code,
+    names::snake,
+    plan::{Operation, Plan},
+    rest::{method_and_path, route_docs},
+    rpc::messages::Messages,
+    service::{body_type, request_param},
+};
+
+const FIRST: &str = "// Scaffolded by tenon once; yours to edit.";
+
+/// Everything but the logic.
+pub(crate) fn project(plan: &Plan<'_>) -> Vec<File> {
+    let config = &plan.project.config;
+    let mut files = vec![
+        scaffold("Cargo.toml", cargo(plan)),
+        scaffold("README.md", readme(plan)),
+        scaffold(&format!("etc/{}.yaml", config.name), yaml(&config.name)),
+        scaffold("src/lib.rs", library(&config.name)),
+        scaffold("src/config.rs", CONFIG.to_owned()),
+        scaffold("src/service_context.rs", CONTEXT.to_owned()),
+    ];
+    if config.standalone {
+        files.push(scaffold(".gitignore", "/target\n*.db\n*.db-*\n".to_owned()));
+        files.push(scaffold(
+            "src/main.rs",
+            main(&config.name, &config.crate_ident()),
+        ));
+    }
+    for name in plan.middleware() {
+        let path = format!("src/middleware/{}.rs", crate::names::bare_snake(name));
+        files.push(scaffold(&path, middleware(name)));
+    }
+    files
+}
+
+fn scaffold(path: &str, text: String) -> File {
+    File {
+        path: path.to_owned(),
+        kind: Kind::Scaffold,
+        text,
+    }
+}
+
+fn cargo(plan: &Plan<'_>) -> String {
+    let config = &plan.project.config;
+    let (name, contract) = (&config.name, config.contract_crate());
+    let package = format!(
+        "# Scaffolded by tenon once; yours to edit.\n[package]\nname = \"{name}\"\n\
+         version = \"0.1.0\"\nedition = \"2024\"\npublish = false\n"
+    );
+    let dependencies = format!(
+        "\n[lints]\nworkspace = true\n\n[dependencies]\n\
+         {contract} = {{ path = \"contract\" }}\ntenon.workspace = true\n"
+    );
+    if !config.standalone {
+        return format!("{package}{dependencies}");
+    }
+    let path = toml::Value::String(plan.project.tenon.clone());
+    format!(
+        "{package}\n[workspace]\nmembers = [\"contract\"]\n\n[workspace.dependencies]\n\
+         tenon = {{ path = {path} }}\n\n[workspace.lints.rust]\nmissing_docs = \"warn\"\n\
+         unsafe_code = \"forbid\"\nunreachable_pub = \"warn\"\n\n[workspace.lints.clippy]\n\
+         expect_used = \"warn\"\nunwrap_used = \"warn\"\n{dependencies}\n[profile.release]\n\
+         debug = \"limited\"\n"
+    )
+}
+
+fn readme(plan: &Plan<'_>) -> String {
+    let config = &plan.project.config;
+    let name = &config.name;
+    let title = plan
+        .project
+        .api
+        .as_ref()
+        .and_then(|api| api.info_value("title"))
+        .unwrap_or(name);
+    let run = if config.standalone {
+        format!("Run: `cargo run -- --config etc/{name}.yaml`\n\n")
+    } else {
+        String::new()
+    };
+    format!(
+        "# {title}\n\n{run}\
+         The contracts are {}: read them first, and change the service there.\n\
+         After a change run `tenon gen`; it rewrites `contract/`, `src/gen/` and the lists of\n\
+         modules (`src/gen/MANIFEST` names them all), adds a file for each new operation and\n\
+         touches nothing else. What you write is in `src/logic/`, one file for each operation,\n\
+         and in `src/service_context.rs`, which holds what they share.\n\n\
+         Every key of the configuration is explained in `etc/{name}.yaml`.\n",
+        plan.sources()
+    )
+}
+
+fn library(name: &str) -> String {
+    format!(
+        "{FIRST}\n//! The service `{name}`: its logic behind the doors of its contracts.\n{LIBRARY}"
+    )
+}
+
+const LIBRARY: &str = r#"
+pub mod config;
+#[path = "gen/doors.rs"]
+pub mod doors;
+pub mod logic;
+pub mod middleware;
+pub mod service_context;
+
+use std::sync::Arc;
+
+use tenon::{
+    Service, StartError, SystemClock,
+    auth::{AccessRules, NoRules, Verifier},
+};
+
+pub use config::Config;
+pub use service_context::ServiceContext;
+
+/// Builds the service from its configuration.
+///
+/// # Errors
+/// The configuration is not sound, or what the service needs cannot be had.
+pub async fn build(config: Config) -> Result<Service, StartError> {
+    let context = ServiceContext::new(&config).await?;
+    let verifier = Verifier::new(&config.auth, Arc::new(SystemClock))?;
+    // Who may do what: these rules refuse every permission that a contract names.
+    let rules: Arc<dyn AccessRules> = Arc::new(NoRules);
+    let service = Service::new(config.name).admin(config.admin).auth(verifier);
+    Ok(doors::open(
+        service,
+        config.rest,
+        config.rpc,
+        context,
+        rules,
+    ))
+}
+"#;
+
+fn main(name: &str, ident: &str) -> String {
+    format!(
+        "{FIRST}\n//! Runs the service alone.\n\nuse {ident}::Config;\n\n\
+         fn main() -> std::process::ExitCode {{\n    \
+         tenon::main(\"etc/{name}.yaml\", |config: Config| async move {{\n        \
+         let log = config.log.clone();\n        \
+         {ident}::build(config).await?.process(&log)\n    }})\n}}\n"
+    )
+}
+
+const CONFIG: &str = r#"// Scaffolded by tenon once; yours to edit.
+//! The configuration of the service. `etc/` has a file with every key explained.
+
+use tenon::{
+    config::{
+        AdminConfig, AuthConfig, ClientsConfig, LogConfig, RestConfig, RpcConfig, StoreConfig,
+    },
+    serde::Deserialize,
+};
+
+/// The sections that every service has; add your own beside them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(crate = "tenon::serde", rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// The name of the service, in logs and metrics.
+    pub name: String,
+    /// The REST door.
+    #[serde(default)]
+    pub rest: RestConfig,
+    /// The RPC door.
+    #[serde(default)]
+    pub rpc: RpcConfig,
+    /// Health, metrics and the route table.
+    #[serde(default)]
+    pub admin: AdminConfig,
+    /// Which tokens are accepted.
+    #[serde(default)]
+    pub auth: AuthConfig,
+    /// Where other services are.
+    #[serde(default)]
+    pub clients: ClientsConfig,
+    /// The data of the service.
+    #[serde(default)]
+    pub store: StoreConfig,
+    /// The log.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+"#;
+
+const CONTEXT: &str = r#"// Scaffolded by tenon once; yours to edit.
+//! What every operation can reach: stores, clients of other services, the clock.
+
+use std::sync::Arc;
+
+use tenon::StartError;
+
+use crate::Config;
+
+/// Shared by all operations; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ServiceContext {
+    /// The configuration that the service was built from.
+    pub config: Arc<Config>,
+}
+
+impl ServiceContext {
+    /// Opens what the operations need.
+    ///
+    /// # Errors
+    /// Something that the service needs cannot be had.
+    pub async fn new(config: &Config) -> Result<Self, StartError> {
+        Ok(Self {
+            config: Arc::new(config.clone()),
+        })
+    }
+}
+"#;
+
+fn middleware(name: &str) -> String {
+    let function = snake(name);
+    format!(
+        "{FIRST}\n//! The middleware `{name}`.\n\n\
+         use tenon::{{\n    Context, Result,\n    rest::{{Next, Request, Response}},\n}};\n\n\
+         /// Runs around every route that names `{name}`, after the token and the permission were\n\
+         /// checked.\n///\n/// # Errors\n/// What the operation answers.\n\
+         pub async fn {function}(cx: Context, req: Request, next: Next) -> Result<Response> {{\n    \
+         next.run(cx, req).await\n}}\n"
+    )
+}
+
+/// The stub of an operation, which answers `METHOD_UNIMPLEMENTED`.
+pub(crate) fn logic(
+    plan: &Plan<'_>,
+    operation: &Operation<'_>,
+    messages: Option<&Messages>,
+    conversions: &mut Option<Conversions<'_>>,
+) -> File {
+    let contract = plan.project.config.contract_crate().replace('-', "_");
+    let mut code = Code::new();
+    code.line(FIRST);
+    code.line(format!("//! `{}`", title(operation)));
+    code.blank();
+    let by_hand = by_hand(operation, conversions);
+    let modules = match (
+        uses_rest(operation),
+        operation.rest.is_none() || by_hand.any(),
+    ) {
+        (true, true) => format!("use {contract}::{{rest, rpc}};"),
+        (true, false) => format!("use {contract}::rest;"),
+        (false, true) => format!("use {contract}::rpc;"),
+        (false, false) => String::new(),
+    };
+    if !modules.is_empty() {
+        code.line(modules);
+    }
+    code.line("use tenon::{Context, Result, catalogue};");
+    code.blank();
+    code.line("use crate::ServiceContext;");
+    code.blank();
+    match (operation.rest, operation.rpc) {
+        (Some(rest), _) => code.docs(&route_docs(rest.group, rest.route)),
+        (None, Some(rpc)) => {
+            let otherwise = format!("`rpc {}`", rpc.method.name);
+            code.docs(&crate::docs::lines_or(&rpc.method.docs, otherwise));
+        }
+        (None, None) => {}
+    }
+    code.line("///");
+    code.line("/// # Errors");
+    code.line("/// `METHOD_UNIMPLEMENTED` until it is written.");
+    let mut params = vec![
+        "_cx: &Context".to_owned(),
+        "_svc: &ServiceContext".to_owned(),
+    ];
+    let output = match (operation.rest, operation.rpc, messages) {
+        (Some(rest), _, _) => {
+            params.extend(request_param(plan, rest.route.request.as_ref(), "_"));
+            body_type(plan, rest.route.response.as_ref())
+        }
+        (None, Some(rpc), Some(messages)) => {
+            params.push(format!(
+                "_req: {}",
+                messages.rust_type(&rpc.method.input, "rpc::")
+            ));
+            messages.rust_type(&rpc.method.output, "rpc::")
+        }
+        _ => "()".to_owned(),
+    };
+    let head = format!("pub async fn {}(", operation.function());
+    code.signature(&head, &params, &format!(") -> Result<{output}> {{"));
+    code.indent();
+    code.line("Err(catalogue::METHOD_UNIMPLEMENTED.error())");
+    code.close("}");
+    if let Some(messages) = messages {
+        write_conversions(&mut code, plan, operation, messages, &by_hand);
+    }
+    scaffold(&operation.file(), code.finish())
+}
+
+/// Which conversions of an operation that stands in both contracts a person must write.
+struct ByHand {
+    request: bool,
+    response: bool,
+}
+
+impl ByHand {
+    fn any(&self) -> bool {
+        self.request || self.response
+    }
+}
+
+fn by_hand(operation: &Operation<'_>, conversions: &mut Option<Conversions<'_>>) -> ByHand {
+    match conversions {
+        Some(all) => ByHand {
+            request: !all.request(operation),
+            response: !all.response(operation),
+        },
+        None => ByHand {
+            request: false,
+            response: false,
+        },
+    }
+}
+
+fn write_conversions(
+    code: &mut Code,
+    plan: &Plan<'_>,
+    operation: &Operation<'_>,
+    messages: &Messages,
+    by_hand: &ByHand,
+) {
+    let (Some(rest), Some(rpc)) = (operation.rest, operation.rpc) else {
+        return;
+    };
+    let unwritten = [
+        "///",
+        "/// # Errors",
+        "/// `METHOD_UNIMPLEMENTED` until it is written.",
+    ];
+    if by_hand.request {
+        code.blank();
+        code.line("/// The request of the RPC contract as that of the REST contract; they differ.");
+        unwritten.iter().for_each(|line| code.line(line));
+        let input = messages.rust_type(&rpc.method.input, "rpc::");
+        let output = body_type(plan, rest.route.request.as_ref());
+        let tail = format!(") -> Result<{output}> {{");
+        code.signature(
+            "pub fn request_from_rpc(",
+            &[format!("_req: {input}")],
+            &tail,
+        );
+        code.indent();
+        code.line("Err(catalogue::METHOD_UNIMPLEMENTED.error())");
+        code.close("}");
+    }
+    if by_hand.response {
+        code.blank();
+        code.line(
+            "/// The response of the REST contract as that of the RPC contract; they differ.",
+        );
+        unwritten.iter().for_each(|line| code.line(line));
+        let input = body_type(plan, rest.route.response.as_ref());
+        let output = messages.rust_type(&rpc.method.output, "rpc::");
+        let tail = format!(") -> Result<{output}> {{");
+        code.signature(
+            "pub fn response_to_rpc(",
+            &[format!("_resp: {input}")],
+            &tail,
+        );
+        code.indent();
+        code.line("Err(catalogue::METHOD_UNIMPLEMENTED.error())");
+        code.close("}");
+    }
+}
+
+/// Whether the logic names a type of the REST contract.
+fn uses_rest(operation: &Operation<'_>) -> bool {
+    fn names_struct(ty: &Type) -> bool {
+        match ty {
+            Type::Struct(_) => true,
+            Type::List(item) | Type::Array(_, item) => names_struct(item),
+            Type::Map(_, value) => names_struct(value),
+            _ => false,
+        }
+    }
+    operation.rest.is_some_and(|rest| {
+        [&rest.route.request, &rest.route.response]
+            .into_iter()
+            .flatten()
+            .any(|body| names_struct(&body.ty))
+    })
+}
+
+fn title(operation: &Operation<'_>) -> String {
+    match (operation.rest, operation.rpc) {
+        (Some(rest), _) => method_and_path(rest.route),
+        (None, Some(rpc)) => format!("rpc {}", rpc.method.name),
+        (None, None) => String::new(),
+    }
+}
+
+/// Every key, with its unit and default.
+fn yaml(name: &str) -> String {
+    YAML.replace("NAME", name)
+}
+
+const YAML: &str = r#"# Scaffolded by tenon once; yours to edit.
+# Every key with its default; durations are written 500ms, 3s, 1m30s. Unknown keys are errors.
+
+# The name of the service, in logs and metrics.
+name: NAME
+
+# The REST door.
+rest:
+  # Address and port; port 0 takes a free one.
+  listen: 127.0.0.1:8080
+  # How long a request may take, unless its route says otherwise.
+  timeout: 3s
+  # The largest body in bytes, counted after decompression.
+  maxBytes: 1048576
+  # How many connections are held at once; further ones wait.
+  maxConnections: 10000
+  # How long a client may take to send the headers of a request.
+  headerTimeout: 10s
+  # How long requests in flight may still run once the process was told to stop.
+  grace: 25s
+
+# The RPC door; without a .proto contract it stays closed.
+rpc:
+  # Address and port; port 0 takes a free one.
+  listen: 127.0.0.1:9080
+  # How long a call may take when its caller sets no deadline, and at most.
+  timeout: 3s
+  # The largest message in bytes.
+  maxBytes: 4194304
+  # How many connections are held at once; further ones wait.
+  maxConnections: 10000
+  # How long calls in flight may still run once the process was told to stop.
+  grace: 25s
+
+# Health, metrics and the route table: /healthz /readyz /metrics /routes.
+admin:
+  # Address and port; port 0 takes a free one.
+  listen: 127.0.0.1:8889
+  # What peers that are not on loopback must show for /routes; without it they are refused.
+  # auth:
+  #   basic: { username: operator, password: "" }
+
+# Which tokens are accepted; needed as soon as a route asks for one.
+# auth:
+#   # The shared secret of HS256 tokens, at least 32 bytes.
+#   accessSecret: ""
+#   # The secret before the last change, still accepted.
+#   previousSecret: ""
+#   # JSON Web Key Sets with the public keys of EdDSA tokens.
+#   keys:
+#     - file: keys.json
+#   # The issuer and the audience that a token must name; without them any.
+#   issuer: ""
+#   audience: ""
+#   # The claim that names the caller.
+#   subjectClaim: sub
+
+# Where the services are that this one calls.
+# clients:
+#   trial:
+#     # host:port of each instance.
+#     endpoints: ["127.0.0.1:9102"]
+#     # How long a call may take at most.
+#     timeout: 2s
+
+# The data of the service.
+# store:
+#   # The SQLite file; its folder must exist.
+#   path: service.db
+#   # How many writes one commit takes at most; 1 turns group commit off.
+#   batchMax: 512
+
+log:
+  # error, warn, info, debug or trace.
+  level: info
+  # json for machines, pretty for people.
+  format: json
+"#;
