@@ -1,0 +1,74 @@
+//! The configuration of the service: the sections that every service has, and where its keys are.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use tenon::config::{
+    AdminConfig, AuthConfig, KeyConfig, LogConfig, RestConfig, RpcConfig, StoreConfig,
+};
+
+/// What every token names as its issuer and its audience.
+pub const COHORT: &str = "cohort";
+
+/// The public keys, in the folder of the keys: what the `auth.keys` of every service names.
+pub const JWKS_FILE: &str = "jwks.json";
+
+/// `etc/identity.yaml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// The name of the service.
+    pub name: String,
+    /// The REST door.
+    #[serde(default)]
+    pub rest: RestConfig,
+    /// The gRPC door.
+    #[serde(default)]
+    pub rpc: RpcConfig,
+    /// Health, metrics and the route table.
+    #[serde(default)]
+    pub admin: AdminConfig,
+    /// Which tokens are accepted; by default those that this service signs.
+    #[serde(default)]
+    pub auth: AuthConfig,
+    /// The data.
+    #[serde(default)]
+    pub store: StoreConfig,
+    /// The log.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// The keys.
+    #[serde(default)]
+    pub keys: KeysConfig,
+}
+
+/// The section `keys`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct KeysConfig {
+    /// The folder of the signing keys, of the public key set and of the secret of this service.
+    /// A first start makes it, for its owner alone. Default `keys`.
+    pub dir: PathBuf,
+}
+
+impl Default for KeysConfig {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("keys"),
+        }
+    }
+}
+
+impl Config {
+    /// The section `auth` with what this service knows itself: its own keys, issuer and audience.
+    pub fn auth_with_defaults(&self) -> AuthConfig {
+        let mut auth = self.auth.clone();
+        if auth.access_secret.is_none() && auth.keys.is_empty() {
+            let file = self.keys.dir.join(JWKS_FILE);
+            auth.keys.push(KeyConfig { file });
+        }
+        auth.issuer.get_or_insert_with(|| COHORT.to_owned());
+        auth.audience.get_or_insert_with(|| COHORT.to_owned());
+        auth
+    }
+}
