@@ -88,3 +88,23 @@ async fn the_receiver_handles_an_event_once() {
     assert!(!fixture.db.write(&fixture.cx, handle).await.unwrap());
     assert_eq!(fixture.count().await, 1);
 }
+
+#[tokio::test]
+async fn a_deliverer_does_not_commit_once_for_each_event() {
+    let fixture = Fixture::new().await;
+    let (cx, guard) = fixture.cx.with_cancel();
+    let db = fixture.db.clone();
+    let deliverer =
+        tokio::spawn(async move { outbox::deliver(&db, &cx, async |_: &Event| Ok(())).await });
+    let before = fixture.db.stats().commits;
+    for number in 0..100 {
+        put(&fixture.db, &number.to_string()).await;
+    }
+    wait_until_empty(&fixture.db).await;
+    let commits = fixture.db.stats().commits - before;
+    // A hundred writes that follow each other are a hundred commits; what delivery adds depends
+    // on the time that they take, and is far from another hundred.
+    assert!((100..190).contains(&commits), "{commits}");
+    drop(guard);
+    assert!(deliverer.await.unwrap().is_ok());
+}
