@@ -1,0 +1,52 @@
+//! The configuration: `etc/patient.yaml` explains every key.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use tenon::config::{
+    AdminConfig, AuthConfig, ClientsConfig, LogConfig, RestConfig, RpcConfig, StoreConfig,
+};
+
+/// The configuration of the patient service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// The name in logs and metrics. Default `patient`.
+    pub name: String,
+    /// The REST door.
+    pub rest: RestConfig,
+    /// The gRPC door.
+    pub rpc: RpcConfig,
+    /// Health, metrics and the route table.
+    pub admin: AdminConfig,
+    /// Which tokens are accepted.
+    pub auth: AuthConfig,
+    /// Where the neighbours are: `trial`.
+    pub clients: ClientsConfig,
+    /// The data.
+    pub store: StoreConfig,
+    /// The file of the keys that personal values are sealed with, mode 0600; it is created where
+    /// it is missing. Default `patient.keys`.
+    pub keyring: PathBuf,
+    /// The log.
+    pub log: LogConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "patient".to_owned(),
+            rest: RestConfig::default(),
+            rpc: RpcConfig::default(),
+            admin: AdminConfig::default(),
+            auth: AuthConfig::default(),
+            clients: ClientsConfig::default(),
+            store: StoreConfig {
+                path: "patient.db".into(),
+                ..StoreConfig::default()
+            },
+            keyring: "patient.keys".into(),
+            log: LogConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The patient service: persons, their subjects in studies, and where these stand.
+//!
+//! What tells who somebody is lies sealed in the database and is opened for callers with
+//! `subject.identify` in its place only; it is in no log, error, metric, event or audit record.
+
+mod birth_date;
+pub mod config;
+#[path = "gen/doors.rs"]
+pub mod doors;
+pub mod errors;
+pub mod logic;
+mod names;
+mod new_subject;
+mod phone;
+pub mod service_context;
+mod shown;
+mod site;
+mod store;
+mod subject;
+
+use std::sync::Arc;
+
+use cohort_access::Rules;
+use patient_contract::rpc::PatientClient;
+use tenon::{
+    Clock, Context, OrInternal, Result, Service,
+    auth::{AccessRules, Verifier},
+    store::{Db, STORE_FAILED, args, seal::Keyring},
+};
+use trial_contract::rpc::TrialClient;
+
+pub use config::Config;
+pub use service_context::ServiceContext;
+
+/// The neighbours that this service calls.
+pub struct Clients {
+    /// Who knows the studies and sites.
+    pub trial: TrialClient,
+}
+
+/// The service, and what a process needs of it beside its doors.
+pub struct Built {
+    /// Its doors.
+    pub service: Service,
+    /// For neighbours in the same process.
+    pub client: PatientClient,
+    /// Its data, for backups, the audit trail and the delivery of its events.
+    pub db: Db,
+}
+
+/// Opens the data and its keys and builds the service.
+///
+/// # Errors
+/// `OPEN_FAILED` when the data or the keys cannot be opened; `INTERNAL` when the section `auth`
+/// is not sound.
+pub async fn build(config: Config, clients: Clients, clock: Arc<dyn Clock>) -> Result<Built> {
+    let verifier = Verifier::new(&config.auth, clock.clone()).or_internal("read section auth")?;
+    let ring = Keyring::load_or_create(&config.keyring)?;
+    let db = Db::open(&config.store, store::MIGRATIONS).await?;
+    let context = ServiceContext {
+        db: db.clone(),
+        ring: Arc::new(ring),
+        names: names::Names::new(),
+        trial: clients.trial,
+        clock,
+    };
+    let rules: Arc<dyn AccessRules> = Arc::new(Rules);
+    let client = PatientClient::local(doors::rpc::RpcDoor::new(context.clone(), rules.clone()));
+    let service = Service::new(config.name).admin(config.admin).auth(verifier);
+    let service = doors::open(service, config.rest, config.rpc, context, rules);
+    Ok(Built {
+        service: watched(service, &db),
+        client,
+        db,
+    })
+}
+
+/// Readiness asks the data, a failed disk ends the process, and the data is closed at the end.
+fn watched(service: Service, db: &Db) -> Service {
+    let (probed, failing, closing) = (db.clone(), db.clone(), db.clone());
+    service
+        .probe("store", move || {
+            let db = probed.clone();
+            async move {
+                let cx = Context::background();
+                db.one::<i64>(&cx, "SELECT 1", args![]).await.map(drop)
+            }
+        })
+        .fatal("store", async move {
+            failing.failed().await;
+            STORE_FAILED.error()
+        })
+        .on_stop("store", async move { closing.close().await })
+}
