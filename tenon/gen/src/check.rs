@@ -35,6 +35,21 @@ const UNBUILT: [(&str, &str); 2] = [
     ("sse", "remove the key; answer with one JSON document"),
 ];
 
+/// Keys that have no effect here, which may surprise.
+pub(crate) fn warnings(project: &Project) -> Vec<Diagnostic> {
+    let Some(api) = &project.api else {
+        return Vec::new();
+    };
+    let groups = api.service.iter().flat_map(|service| &service.groups);
+    groups
+        .flat_map(|group| &group.extra)
+        .map(|pair| {
+            let message = format!("key `{}` of `@server` has no effect", pair.key);
+            api.diagnostic(pair.place, message)
+        })
+        .collect()
+}
+
 fn security(api: &Api, config: &Config, findings: &mut Vec<Diagnostic>) {
     let Some(service) = &api.service else { return };
     let mut block: Option<&str> = None;

@@ -262,6 +262,7 @@ fn field_values(item: &Struct, message: &DescriptorProto) -> Vec<String> {
             Type::Map(_, inner) if matches!(**inner, Type::Struct(_)) => format!(
                 "value\n    .{name}\n    .into_iter()\n    .map(|(key, value)| (key, value.into()))\n    .collect()"
             ),
+            Type::Map(..) => format!("{value}.into_iter().collect()"),
             _ => value,
         };
         values.push(format!("{name}: {value}"));

@@ -73,13 +73,20 @@ impl Code {
         self.depth -= 1;
     }
 
-    /// A line that closes a block.
+    /// A line that closes a block; an empty block closes on the line that opened it.
     pub(crate) fn close(&mut self, line: impl AsRef<str>) {
+        let line = line.as_ref();
         self.depth -= 1;
         if self.text.ends_with("\n\n") {
             self.text.pop();
         }
-        self.line(line);
+        if line.starts_with('}') && self.text.ends_with("{\n") {
+            self.text.pop();
+            self.text.push_str(line);
+            self.text.push('\n');
+        } else {
+            self.line(line);
+        }
     }
 
     /// Documentation, one line each.

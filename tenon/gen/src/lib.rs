@@ -97,7 +97,7 @@ pub fn generate(project: &Project) -> Result<Output, Vec<Diagnostic>> {
     Ok(Output {
         orphans: orphans(project, &files),
         files,
-        warnings: Vec::new(),
+        warnings: check::warnings(project),
     })
 }
 

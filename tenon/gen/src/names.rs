@@ -10,11 +10,14 @@ pub(crate) fn snake(name: &str) -> String {
     escaped(bare_snake(name))
 }
 
-/// Like [`snake`], but as a file is called: `type` stays `type`.
+/// Like [`snake`], but as a file is called: `type` stays `type`. What cannot be a raw identifier
+/// gets a final underscore.
 pub(crate) fn bare_snake(name: &str) -> String {
     let snake = name.to_snake_case();
     if snake.is_empty() {
         "value".to_owned()
+    } else if ["self", "super", "crate"].contains(&snake.as_str()) {
+        format!("{snake}_")
     } else if snake.starts_with(|c: char| c.is_ascii_digit()) {
         format!("n{snake}")
     } else {
@@ -51,11 +54,11 @@ pub(crate) fn camel(name: &str) -> String {
 
 /// A word that can stand as an identifier.
 pub(crate) fn escaped(word: String) -> String {
-    match word.as_str() {
-        // These cannot be raw identifiers.
-        "self" | "super" | "crate" | "_" => format!("{word}_"),
-        _ if KEYWORDS.contains(&word.as_str()) => format!("r#{word}"),
-        _ => word,
+    // Words that cannot be raw identifiers never come here: `bare_snake` changes them.
+    if KEYWORDS.contains(&word.as_str()) {
+        format!("r#{word}")
+    } else {
+        word
     }
 }
 

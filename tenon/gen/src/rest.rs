@@ -25,19 +25,28 @@ pub(crate) fn write(plan: &mut Plan<'_>, api: &Api) -> String {
             format!("//! {line}")
         });
     }
-    if api.service.is_some() {
-        api::write_trait(&mut code, plan, api);
-        api::write_routes(&mut code, plan, api);
-    }
     let requests = crate::plan::requests(api);
+    let mut types = Code::new();
     for item in &api.types {
-        types::write(&mut code, plan, api, item);
+        types::write(&mut types, plan, item);
         if requests.contains(item.name.as_str()) {
-            bind::write_request(&mut code, plan, item);
+            bind::write_request(&mut types, plan, item);
         }
         if plan.read.contains(item.name.as_str()) {
-            bind::write_object(&mut code, plan, item);
+            bind::write_object(&mut types, plan, item);
         }
+    }
+    if !requests.is_empty() || !plan.read.is_empty() {
+        code.blank();
+        code.line("use ::tenon::rest::bind;");
+    }
+    if api.service.is_some() {
+        api::write_trait(&mut code, plan, api);
+        api::write_routes(&mut code, plan);
+    }
+    if !api.types.is_empty() {
+        code.blank();
+        code.lines(&types.finish());
     }
     code.finish()
 }

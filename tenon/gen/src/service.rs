@@ -1,18 +1,20 @@
 //! The machine-owned files of the service crate: its doors, which hand each operation to its
 //! logic, and the lists of modules.
 
+mod rpc_door;
+
 use std::collections::BTreeSet;
 
 use tenon_idl::model::{Body, Type};
 
+pub(crate) use rpc_door::rpc_door;
+
 use crate::{
     File, Kind,
-    convert::Conversions,
     layout::{Code, literal},
     names::{bare_snake, escaped, snake},
-    plan::{Operation, Plan, RpcOperation, module_tree},
+    plan::{Operation, Plan, module_tree},
     rest::header,
-    rpc::messages::Messages,
 };
 
 /// `src/gen/doors.rs`: how the doors are opened.
@@ -146,19 +148,22 @@ pub(crate) fn rest_door(plan: &Plan<'_>) -> File {
     code.line("//! The REST door: it hands each operation to its logic.");
     code.blank();
     code.line(format!("use {contract}::rest;"));
-    code.line("use tenon::{Context, Result};");
+    let any = plan.routes().next().is_some();
+    if any {
+        code.line("use tenon::{Context, Result};");
+    }
     code.blank();
-    if plan.routes().next().is_some() {
-        code.line("use crate::{ServiceContext, logic};");
-    } else {
-        code.line("use crate::ServiceContext;");
+    match any {
+        true => code.line("use crate::{ServiceContext, logic};"),
+        false => code.line("use crate::ServiceContext;"),
     }
     code.blank();
     code.line("/// Answers the REST contract with the logic of this service.");
     code.line("#[derive(Clone)]");
     code.line("pub struct RestDoor(pub ServiceContext);");
     code.blank();
-    code.open(format!("impl rest::{} for RestDoor {{", plan.api_trait));
+    let head = format!("impl rest::{} for RestDoor {{", plan.api_trait);
+    code.open(head);
     for (operation, rest) in plan.routes() {
         code.blank();
         let (function, _) = plan.rest_names(rest);
@@ -178,15 +183,10 @@ pub(crate) fn rest_door(plan: &Plan<'_>) -> File {
         code.close("}");
     }
     code.close("}");
-    let mut file = owned("src/gen/rest.rs", code);
-    if plan.routes().next().is_none() {
-        file.text = file.text.replace("use tenon::{Context, Result};\n", "");
-        file.text = file.text.replace("RestDoor {\n}", "RestDoor {}");
-    }
-    file
+    owned("src/gen/rest.rs", code)
 }
 
-fn write_call(
+pub(crate) fn write_call(
     code: &mut Code,
     operation: &Operation<'_>,
     arguments: &[String],
@@ -195,193 +195,6 @@ fn write_call(
 ) {
     let call = format!("{head}{}::{}(", operation.module(), operation.function());
     code.call(&call, arguments, &format!("){tail}"));
-}
-
-/// `src/gen/rpc.rs`: the RPC door.
-pub(crate) fn rpc_door(
-    plan: &Plan<'_>,
-    messages: &Messages,
-    conversions: &mut Option<Conversions<'_>>,
-) -> File {
-    let contract = plan.project.config.contract_crate().replace('-', "_");
-    let path = plan.project.config.proto.as_deref().unwrap_or_default();
-    let both = plan
-        .operations
-        .iter()
-        .any(|operation| uses_rest_types(operation));
-    let mut code = Code::new();
-    code.line(header(crate::plan::file_name(path)));
-    code.blank();
-    code.line("//! The RPC door: it checks who may call, and hands each method to its logic.");
-    code.blank();
-    code.line("use std::sync::Arc;");
-    code.blank();
-    match both {
-        true => code.line(format!("use {contract}::{{rest, rpc}};")),
-        false => code.line(format!("use {contract}::rpc;")),
-    }
-    let ruled = plan
-        .services
-        .iter()
-        .flat_map(|names| &names.service.methods)
-        .any(|method| plan.project.config.permissions.contains_key(&method.name));
-    match ruled {
-        true => {
-            code.open("use tenon::{");
-            code.line("Context, Result,");
-            code.line("auth::{AccessRules, access},");
-            code.close("};");
-        }
-        false => code.line("use tenon::{Context, Result, auth::AccessRules};"),
-    }
-    code.blank();
-    code.line("use crate::{ServiceContext, logic};");
-    code.blank();
-    code.line(
-        "/// Answers the RPC contract with the logic of this service, over the network and to",
-    );
-    code.line("/// neighbours in the same process alike.");
-    code.line("#[derive(Clone)]");
-    code.open("pub struct RpcDoor {");
-    code.line("context: ServiceContext,");
-    code.line("rules: Arc<dyn AccessRules>,");
-    code.close("}");
-    code.blank();
-    code.open("impl RpcDoor {");
-    code.line("/// A door whose callers `rules` decides about.");
-    code.open("pub fn new(context: ServiceContext, rules: Arc<dyn AccessRules>) -> Self {");
-    code.line("Self { context, rules }");
-    code.close("}");
-    code.blank();
-    code.line("/// Who decides about callers.");
-    code.open("pub fn rules(&self) -> &Arc<dyn AccessRules> {");
-    code.line("&self.rules");
-    code.close("}");
-    code.close("}");
-    for (index, names) in plan.services.iter().enumerate() {
-        code.blank();
-        let head = format!("impl rpc::{} for RpcDoor {{", names.service_trait);
-        let methods = plan.methods(index);
-        if methods.is_empty() {
-            code.line(format!("{head}}}"));
-            continue;
-        }
-        code.open(head);
-        for (operation, rpc) in methods {
-            code.blank();
-            let (function, _) = &names.methods[rpc.index];
-            write_method(
-                &mut code,
-                plan,
-                messages,
-                conversions,
-                operation,
-                rpc,
-                function,
-            );
-        }
-        code.close("}");
-    }
-    owned("src/gen/rpc.rs", code)
-}
-
-/// Whether the RPC door names a type of the REST contract.
-fn uses_rest_types(operation: &Operation<'_>) -> bool {
-    match (operation.rest, operation.rpc) {
-        (Some(rest), Some(_)) => {
-            matches!(
-                rest.route.request.as_ref().map(|body| &body.ty),
-                Some(Type::Struct(_))
-            )
-        }
-        _ => false,
-    }
-}
-
-fn write_method(
-    code: &mut Code,
-    plan: &Plan<'_>,
-    messages: &Messages,
-    conversions: &mut Option<Conversions<'_>>,
-    operation: &Operation<'_>,
-    rpc: RpcOperation<'_>,
-    function: &str,
-) {
-    let request = conversions
-        .as_mut()
-        .is_none_or(|all| all.request(operation));
-    let response = conversions
-        .as_mut()
-        .is_none_or(|all| all.response(operation));
-    let body = operation.rest.and_then(|rest| rest.route.request.as_ref());
-    let dropped = operation.rest.is_some() && body.is_none() && request;
-    let params = [
-        "&self".to_owned(),
-        "cx: &Context".to_owned(),
-        format!(
-            "{}: {}",
-            if dropped { "_req" } else { "req" },
-            messages.rust_type(&rpc.method.input, "rpc::")
-        ),
-    ];
-    let output = messages.rust_type(&rpc.method.output, "rpc::");
-    code.signature(
-        &format!("async fn {function}("),
-        &params,
-        &format!(") -> Result<{output}> {{"),
-    );
-    code.indent();
-    if let Some(permission) = plan.project.config.permissions.get(&rpc.method.name) {
-        code.line(format!(
-            "access::check(self.rules.as_ref(), cx, {})?;",
-            literal(permission)
-        ));
-    }
-    let mut arguments = vec!["cx".to_owned(), "&self.context".to_owned()];
-    let Some(rest) = operation.rest else {
-        arguments.push("req".to_owned());
-        write_call(code, operation, &arguments, "", ".await");
-        code.close("}");
-        return;
-    };
-    match (request, body) {
-        (true, Some(body)) => {
-            let ty = body_type(plan, Some(body));
-            code.line(format!("let req = {ty}::from(req);"));
-        }
-        (true, None) => {}
-        (false, Some(_)) => {
-            code.line(format!(
-                "let req = {}::request_from_rpc(req)?;",
-                operation.module()
-            ));
-        }
-        (false, None) => {
-            code.line(format!("{}::request_from_rpc(req)?;", operation.module()));
-        }
-    }
-    if body.is_some() {
-        arguments.push("req".to_owned());
-    }
-    match (response, &rest.route.response) {
-        (true, Some(_)) => {
-            write_call(code, operation, &arguments, "let resp = ", ".await?;");
-            code.line("Ok(resp.into())");
-        }
-        (true, None) => {
-            write_call(code, operation, &arguments, "", ".await?;");
-            code.line(format!("Ok({output}::default())").replace("Ok(()::default())", "Ok(())"));
-        }
-        (false, Some(_)) => {
-            write_call(code, operation, &arguments, "let resp = ", ".await?;");
-            code.line(format!("{}::response_to_rpc(resp)", operation.module()));
-        }
-        (false, None) => {
-            write_call(code, operation, &arguments, "", ".await?;");
-            code.line(format!("{}::response_to_rpc(())", operation.module()));
-        }
-    }
-    code.close("}");
 }
 
 /// `src/logic.rs` and a list for each of its folders.

@@ -1,11 +1,7 @@
 //! Golden cases: a folder each under `cases/`, with contracts and what is generated from them.
 //! `UPDATE_EXPECT=1` rewrites the expected files. All outputs are compiled together, with every
 //! warning an error, and are as rustfmt would have them.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper of tests fails the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -454,7 +454,7 @@ impl Bind for TextReq {
                 .header_list("x-tags")
                 .each_one_of(&["a", "b"])
                 .optional();
-            let size = input.query("size").range(0.0..1.0).optional();
+            let size = input.query("size").above(0.0, ..1.0).optional();
             Some(Self {
                 name: name?,
                 names: names?,
@@ -547,6 +547,7 @@ fn text_that_does_not_fit_is_refused() {
         ("size=inf", "query.size type"),
         ("size=1e999", "query.size type"),
         ("size=1", "query.size range"),
+        ("size=0", "query.size range"),
     ] {
         assert_eq!(rules(text(query, &[])), [expected], "{query}");
     }

@@ -24,7 +24,7 @@ pub(super) fn write_trait(code: &mut Code, plan: &Plan<'_>, api: &Api) {
     ));
     for (_, rest) in plan.routes() {
         code.blank();
-        code.docs(&route_docs(rest.group, rest.route));
+        code.docs(&route_docs(rest.route));
         let (function, _) = plan.rest_names(rest);
         let mut params = vec!["&self".to_owned(), "cx: &::tenon::Context".to_owned()];
         if let Some(body) = &rest.route.request {
@@ -47,7 +47,7 @@ pub(crate) fn response_type(plan: &Plan<'_>, response: Option<&Body>) -> String 
 }
 
 /// What an operation is documented with: summary, comment, then method and path.
-pub(crate) fn route_docs(_group: &Group, route: &Route) -> Vec<String> {
+pub(crate) fn route_docs(route: &Route) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(summary) = &route.summary {
         lines.extend(docs::lines(std::slice::from_ref(summary)));
@@ -73,7 +73,7 @@ pub(crate) fn method_and_path(route: &Route) -> String {
     )
 }
 
-pub(super) fn write_routes(code: &mut Code, plan: &Plan<'_>, _api: &Api) {
+pub(super) fn write_routes(code: &mut Code, plan: &Plan<'_>) {
     code.blank();
     code.line("/// The routes of the contract, as the door serves them.");
     code.open("pub mod route {");
@@ -175,7 +175,7 @@ fn duration(value: Duration) -> String {
         ("micros", 1_000),
     ]
     .into_iter()
-    .find(|(_, size)| nanos % size == 0)
+    .find(|(_, size)| nanos.is_multiple_of(*size))
     .unwrap_or(("nanos", 1));
     format!("::std::time::Duration::from_{unit}({})", nanos / size)
 }

@@ -20,7 +20,7 @@ pub(super) fn write_request(code: &mut Code, plan: &mut Plan<'_>, item: &Struct)
     code.open(format!("impl ::tenon::rest::Bind for {name} {{"));
     if is_json(item) {
         code.open(signature);
-        code.line("::tenon::rest::bind::read(parts, |input| input.body())");
+        code.line("bind::read(parts, |input| input.body())");
         code.close("}");
         code.close("}");
         return;
@@ -40,7 +40,7 @@ pub(super) fn write_request(code: &mut Code, plan: &mut Plan<'_>, item: &Struct)
     } else {
         input.clone()
     };
-    code.open(format!("::tenon::rest::bind::read(parts, |{read}| {{"));
+    code.open(format!("bind::read(parts, |{read}| {{"));
     write_presence(code, item, &names, |field| text_source(&input, field));
     for (field, name) in item.fields.iter().zip(&names) {
         if matches!(field.source, Source::Json | Source::None) {
@@ -127,7 +127,7 @@ fn write_read(
         .filter(|(field, _)| field.source == Source::Json)
         .collect();
     code.blank();
-    code.open(format!("impl ::tenon::rest::bind::Object for {name} {{"));
+    code.open(format!("impl bind::Object for {name} {{"));
     let keys: Vec<String> = fields
         .iter()
         .map(|(field, _)| literal(&field.wire_name))
@@ -136,10 +136,8 @@ fn write_read(
     code.blank();
     long_function(code, item.fields.len() * 4 + 10);
     code.signature(
-        "fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(",
-        &[format!(
-            "mut {json}: ::tenon::rest::bind::Fields<'_, 'de, A>"
-        )],
+        "fn read<'de, A: bind::MapAccess<'de>>(",
+        &[format!("mut {json}: bind::Fields<'_, 'de, A>")],
         &format!(
             ") -> {result}<{}<Self>, A::Error> {{",
             plan.types.prelude("Option")
@@ -147,9 +145,7 @@ fn write_read(
     );
     code.indent();
     for (_, name) in &fields {
-        code.line(format!(
-            "let mut {name} = ::tenon::rest::bind::Slot::Absent;"
-        ));
+        code.line(format!("let mut {name} = bind::Slot::Absent;"));
     }
     write_loop(code, &fields, &json, &key);
     write_presence(code, item, names, |_| String::new());

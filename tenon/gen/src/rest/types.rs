@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use heck::ToLowerCamelCase;
-use tenon_idl::model::{Api, Field, Source, Struct, Type};
+use tenon_idl::model::{Field, Source, Struct, Type};
 
 use super::{field_type, is_option};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     plan::{Plan, is_request_only},
 };
 
-pub(super) fn write(code: &mut Code, plan: &Plan<'_>, api: &Api, item: &Struct) {
+pub(super) fn write(code: &mut Code, plan: &Plan<'_>, item: &Struct) {
     code.blank();
     code.docs(&docs::lines_or(&item.docs, otherwise(item)));
     let serialized = !is_request_only(item);
@@ -30,15 +30,11 @@ pub(super) fn write(code: &mut Code, plan: &Plan<'_>, api: &Api, item: &Struct) 
         code.line("#[serde(crate = \"::tenon::serde\")]");
     }
     let head = format!("pub struct {} {{", plan.types.rust(&item.name));
-    if item.fields.is_empty() {
-        code.line(format!("{head}}}"));
-        return;
-    }
     code.open(head);
     for (field, name) in item.fields.iter().zip(&names) {
         code.docs(&docs::lines_or(&field.docs, place_docs(field)));
         if serialized {
-            let options = serde_options(plan, api, field, name, camel);
+            let options = serde_options(plan, field, name, camel);
             if !options.is_empty() {
                 code.attribute("serde", &options);
             }
@@ -121,13 +117,7 @@ fn serde_camel(name: &str) -> String {
     }
 }
 
-fn serde_options(
-    plan: &Plan<'_>,
-    _api: &Api,
-    field: &Field,
-    name: &str,
-    camel: bool,
-) -> Vec<String> {
+fn serde_options(plan: &Plan<'_>, field: &Field, name: &str, camel: bool) -> Vec<String> {
     if field.source == Source::None {
         return vec!["skip".to_owned()];
     }

@@ -46,8 +46,7 @@ impl Messages {
         let mut config = prost_build::Config::new();
         config
             .prost_path("::tenon::prost")
-            .prost_types_path("::tenon::prost_types")
-            .btree_map(["."]);
+            .prost_types_path("::tenon::prost_types");
         // prost looks into the well-known messages too, but writes none of them.
         let requests = proto
             .descriptor_set
@@ -224,10 +223,6 @@ impl Messages {
             syn::Item::Struct(item) => {
                 write_attributes(code, &item.attrs, format!("`message {}`", item.ident));
                 let head = format!("pub struct {} {{", item.ident);
-                if item.fields.is_empty() {
-                    code.line(format!("{head}}}"));
-                    return;
-                }
                 code.open(head);
                 for field in &item.fields {
                     let Some(name) = &field.ident else { continue };
@@ -395,25 +390,16 @@ impl VisitMut for Shorten<'_> {
             .map(|segment| segment.ident.to_string())
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let keep = match names.as_slice() {
-            ["core", "option", "Option"] => 1,
-            ["tenon", "prost", "alloc", "string" | "vec" | "boxed", _] => 1,
-            ["tenon", "prost", "alloc", "collections", "BTreeMap"] => 2,
-            _ => return,
-        };
-        let last = names.last().copied().unwrap_or_default();
-        if keep == 1 && self.names.contains(last) {
-            return;
-        }
-        let segments = std::mem::take(&mut path.path.segments);
-        let count = segments.len();
-        path.path.segments = segments.into_iter().skip(count - keep).collect();
-        if keep == 1 {
-            path.path.leading_colon = None;
-        } else {
-            let std =
-                syn::PathSegment::from(syn::Ident::new("std", proc_macro2::Span::call_site()));
-            path.path.segments.insert(0, std);
+        let known = matches!(
+            names.as_slice(),
+            ["core", "option", "Option"]
+                | ["tenon", "prost", "alloc", "string" | "vec" | "boxed", _]
+        );
+        let last = path.path.segments.last().cloned();
+        if let Some(last) =
+            last.filter(|last| known && !self.names.contains(&last.ident.to_string()))
+        {
+            path.path = last.into();
         }
     }
 }

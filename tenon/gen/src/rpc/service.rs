@@ -99,10 +99,6 @@ impl Writer<'_> {
             "pub trait {}: {send} + {sync} + 'static {{",
             self.names.service_trait
         );
-        if self.methods.is_empty() {
-            code.line(format!("{head}}}"));
-            return;
-        }
         code.open(head);
         for rpc in self.methods {
             code.blank();
@@ -133,6 +129,13 @@ impl Writer<'_> {
             self.names.serve
         ));
         let name = literal(&self.names.service.full_name);
+        if self.methods.is_empty() {
+            code.line(format!(
+                "::tenon::rpc::Service::builder({name}, service).build()"
+            ));
+            code.close("}");
+            return;
+        }
         code.open(format!("::tenon::rpc::Service::builder({name}, service)"));
         for rpc in self.methods {
             let function = self.function(rpc);
@@ -195,10 +198,6 @@ impl Writer<'_> {
     fn write_calls(&self, code: &mut Code) {
         code.blank();
         let head = format!("impl {} for {} {{", self.names.service_trait, self.client);
-        if self.methods.is_empty() {
-            code.line(format!("{head}}}"));
-            return;
-        }
         code.open(head);
         for rpc in self.methods {
             let function = self.function(rpc);
@@ -236,22 +235,14 @@ impl Writer<'_> {
             prelude("Send"),
             prelude("Sync")
         );
-        if self.methods.is_empty() {
-            code.line(format!("{head}}}"));
-        } else {
-            code.open(head);
-            for rpc in self.methods {
-                code.blank();
-                self.write_boxed(code, rpc, ";");
-            }
-            code.close("}");
+        code.open(head);
+        for rpc in self.methods {
+            code.blank();
+            self.write_boxed(code, rpc, ";");
         }
+        code.close("}");
         code.blank();
         let head = format!("impl<S: {service_trait}> {} for S {{", self.erased);
-        if self.methods.is_empty() {
-            code.line(format!("{head}}}"));
-            return;
-        }
         code.open(head);
         for rpc in self.methods {
             code.blank();

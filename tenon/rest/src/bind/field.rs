@@ -73,6 +73,20 @@ impl<'a, T> Field<'a, T> {
         })
     }
 
+    /// The value must be greater than `low`, and not past the end of `rest`: Rust has no syntax
+    /// for a range without its start.
+    pub fn above<R: RangeBounds<T>>(self, low: T, rest: R) -> Self
+    where
+        T: PartialOrd + Display,
+    {
+        self.check(|value, at| {
+            let range = (Bound::Excluded(&low), rest.end_bound());
+            if !RangeBounds::<T>::contains(&range, value) {
+                at.refuse("range", describe::<T>(&range));
+            }
+        })
+    }
+
     /// The value must be one of these.
     pub fn one_of<O: Display>(self, options: &[O]) -> Self
     where

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use obstacles_contract::{rest, rpc};
+use obstacles_contract::rpc;
 use tenon::{Context, Result, auth::AccessRules};
 
 use crate::{ServiceContext, logic};
@@ -21,6 +21,11 @@ impl RpcDoor {
     /// A door whose callers `rules` decides about.
     pub fn new(context: ServiceContext, rules: Arc<dyn AccessRules>) -> Self {
         Self { context, rules }
+    }
+
+    /// What its operations share.
+    pub fn context(&self) -> &ServiceContext {
+        &self.context
     }
 
     /// Who decides about callers.

@@ -26,7 +26,7 @@ impl From<rest::Patient> for rpc::Patient {
         Self {
             id: value.id,
             status: value.status,
-            labels: value.labels,
+            labels: value.labels.into_iter().collect(),
             visits: value.visits.into_iter().map(Into::into).collect(),
             photo: value.photo.into(),
             nick: value.nick,

@@ -2,6 +2,8 @@
 
 //! The REST contract `patient-api`.
 
+use ::tenon::rest::bind;
+
 /// The operations of `service patient-api`.
 pub trait PatientApi: Send + Sync + 'static {
     /// `GET /patient/:patientId`
@@ -93,13 +95,13 @@ pub struct Visit {
     pub day: i64,
 }
 
-impl ::tenon::rest::bind::Object for Visit {
+impl bind::Object for Visit {
     const KEYS: &'static [&'static str] = &["day"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut day = ::tenon::rest::bind::Slot::Absent;
+        let mut day = bind::Slot::Absent;
         while json.next_key()?.is_some() {
             day = json.value()?;
         }
@@ -121,7 +123,7 @@ impl ::tenon::rest::Bind for GetPatientReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let patient_id = input.path("patientId").required();
             let full = input.query("full").optional();
             Some(Self {
@@ -151,7 +153,7 @@ pub struct PutVisitReq {
 
 impl ::tenon::rest::Bind for PutVisitReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let patient_id = input.path("patientId").required();
             let body: Option<PutVisitReqBody> = input.body();
             let body = body?;
@@ -168,13 +170,13 @@ struct PutVisitReqBody {
     visit: Option<Visit>,
 }
 
-impl ::tenon::rest::bind::Object for PutVisitReqBody {
+impl bind::Object for PutVisitReqBody {
     const KEYS: &'static [&'static str] = &["visit"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut visit = ::tenon::rest::bind::Slot::Absent;
+        let mut visit = bind::Slot::Absent;
         while json.next_key()?.is_some() {
             visit = json.value()?;
         }
@@ -194,7 +196,7 @@ impl ::tenon::rest::Bind for StatusReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let patient_id = input.path("patientId").required();
             Some(Self {
                 patient_id: patient_id?,

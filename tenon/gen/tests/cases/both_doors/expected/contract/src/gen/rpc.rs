@@ -355,8 +355,8 @@ pub mod patient {
             #[prost(int32, tag = "2")]
             pub status: i32,
             /// `labels`
-            #[prost(btree_map = "string, string", tag = "3")]
-            pub labels: ::std::collections::BTreeMap<String, String>,
+            #[prost(map = "string, string", tag = "3")]
+            pub labels: ::std::collections::HashMap<String, String>,
             /// `visits`
             #[prost(message, repeated, tag = "4")]
             pub visits: Vec<Visit>,

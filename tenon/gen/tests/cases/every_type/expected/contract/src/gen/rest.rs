@@ -2,6 +2,8 @@
 
 //! The REST contract `types-api`.
 
+use ::tenon::rest::bind;
+
 /// The operations of `service types-api`.
 pub trait TypesApi: Send + Sync + 'static {
     /// `POST /everything`
@@ -234,11 +236,11 @@ pub struct Everything {
 
 impl ::tenon::rest::Bind for Everything {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for Everything {
+impl bind::Object for Everything {
     const KEYS: &'static [&'static str] = &[
         "shared",
         "bool",
@@ -284,50 +286,50 @@ impl ::tenon::rest::bind::Object for Everything {
     ];
 
     #[allow(clippy::too_many_lines, reason = "a few lines for each field")]
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut shared = ::tenon::rest::bind::Slot::Absent;
-        let mut bool = ::tenon::rest::bind::Slot::Absent;
-        let mut int = ::tenon::rest::bind::Slot::Absent;
-        let mut int8 = ::tenon::rest::bind::Slot::Absent;
-        let mut int16 = ::tenon::rest::bind::Slot::Absent;
-        let mut int32 = ::tenon::rest::bind::Slot::Absent;
-        let mut int64 = ::tenon::rest::bind::Slot::Absent;
-        let mut uint = ::tenon::rest::bind::Slot::Absent;
-        let mut uint8 = ::tenon::rest::bind::Slot::Absent;
-        let mut uint16 = ::tenon::rest::bind::Slot::Absent;
-        let mut uint32 = ::tenon::rest::bind::Slot::Absent;
-        let mut uint64 = ::tenon::rest::bind::Slot::Absent;
-        let mut byte = ::tenon::rest::bind::Slot::Absent;
-        let mut rune = ::tenon::rest::bind::Slot::Absent;
-        let mut float32 = ::tenon::rest::bind::Slot::Absent;
-        let mut float64 = ::tenon::rest::bind::Slot::Absent;
-        let mut text = ::tenon::rest::bind::Slot::Absent;
-        let mut pointer = ::tenon::rest::bind::Slot::Absent;
-        let mut omitted = ::tenon::rest::bind::Slot::Absent;
-        let mut omit_list = ::tenon::rest::bind::Slot::Absent;
-        let mut bytes = ::tenon::rest::bind::Slot::Absent;
-        let mut time = ::tenon::rest::bind::Slot::Absent;
-        let mut any = ::tenon::rest::bind::Slot::Absent;
-        let mut anything = ::tenon::rest::bind::Slot::Absent;
-        let mut list = ::tenon::rest::bind::Slot::Absent;
-        let mut matrix = ::tenon::rest::bind::Slot::Absent;
-        let mut pair = ::tenon::rest::bind::Slot::Absent;
-        let mut map = ::tenon::rest::bind::Slot::Absent;
-        let mut numbered = ::tenon::rest::bind::Slot::Absent;
-        let mut deep = ::tenon::rest::bind::Slot::Absent;
-        let mut leaf = ::tenon::rest::bind::Slot::Absent;
-        let mut leaves = ::tenon::rest::bind::Slot::Absent;
-        let mut blobs = ::tenon::rest::bind::Slot::Absent;
-        let mut anonymous = ::tenon::rest::bind::Slot::Absent;
-        let mut parent = ::tenon::rest::bind::Slot::Absent;
-        let mut first = ::tenon::rest::bind::Slot::Absent;
-        let mut second = ::tenon::rest::bind::Slot::Absent;
-        let mut left = ::tenon::rest::bind::Slot::Absent;
-        let mut right = ::tenon::rest::bind::Slot::Absent;
-        let mut untagged = ::tenon::rest::bind::Slot::Absent;
-        let mut snake = ::tenon::rest::bind::Slot::Absent;
+        let mut shared = bind::Slot::Absent;
+        let mut bool = bind::Slot::Absent;
+        let mut int = bind::Slot::Absent;
+        let mut int8 = bind::Slot::Absent;
+        let mut int16 = bind::Slot::Absent;
+        let mut int32 = bind::Slot::Absent;
+        let mut int64 = bind::Slot::Absent;
+        let mut uint = bind::Slot::Absent;
+        let mut uint8 = bind::Slot::Absent;
+        let mut uint16 = bind::Slot::Absent;
+        let mut uint32 = bind::Slot::Absent;
+        let mut uint64 = bind::Slot::Absent;
+        let mut byte = bind::Slot::Absent;
+        let mut rune = bind::Slot::Absent;
+        let mut float32 = bind::Slot::Absent;
+        let mut float64 = bind::Slot::Absent;
+        let mut text = bind::Slot::Absent;
+        let mut pointer = bind::Slot::Absent;
+        let mut omitted = bind::Slot::Absent;
+        let mut omit_list = bind::Slot::Absent;
+        let mut bytes = bind::Slot::Absent;
+        let mut time = bind::Slot::Absent;
+        let mut any = bind::Slot::Absent;
+        let mut anything = bind::Slot::Absent;
+        let mut list = bind::Slot::Absent;
+        let mut matrix = bind::Slot::Absent;
+        let mut pair = bind::Slot::Absent;
+        let mut map = bind::Slot::Absent;
+        let mut numbered = bind::Slot::Absent;
+        let mut deep = bind::Slot::Absent;
+        let mut leaf = bind::Slot::Absent;
+        let mut leaves = bind::Slot::Absent;
+        let mut blobs = bind::Slot::Absent;
+        let mut anonymous = bind::Slot::Absent;
+        let mut parent = bind::Slot::Absent;
+        let mut first = bind::Slot::Absent;
+        let mut second = bind::Slot::Absent;
+        let mut left = bind::Slot::Absent;
+        let mut right = bind::Slot::Absent;
+        let mut untagged = bind::Slot::Absent;
+        let mut snake = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => shared = json.value()?,
@@ -488,13 +490,13 @@ pub struct EverythingAnonymous {
     pub inner: String,
 }
 
-impl ::tenon::rest::bind::Object for EverythingAnonymous {
+impl bind::Object for EverythingAnonymous {
     const KEYS: &'static [&'static str] = &["inner"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut inner = ::tenon::rest::bind::Slot::Absent;
+        let mut inner = bind::Slot::Absent;
         while json.next_key()?.is_some() {
             inner = json.value()?;
         }
@@ -511,13 +513,13 @@ pub struct Leaf {
     pub name: String,
 }
 
-impl ::tenon::rest::bind::Object for Leaf {
+impl bind::Object for Leaf {
     const KEYS: &'static [&'static str] = &["name"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut name = ::tenon::rest::bind::Slot::Absent;
+        let mut name = bind::Slot::Absent;
         while json.next_key()?.is_some() {
             name = json.value()?;
         }
@@ -559,7 +561,7 @@ pub struct FromEverywhere {
 
 impl ::tenon::rest::Bind for FromEverywhere {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let page2_given = input.has_query("page2");
             let id = input.path("id").required();
             let day = input.path("day-of").required();
@@ -598,14 +600,14 @@ struct FromEverywhereBody {
     leaves: Vec<Leaf>,
 }
 
-impl ::tenon::rest::bind::Object for FromEverywhereBody {
+impl bind::Object for FromEverywhereBody {
     const KEYS: &'static [&'static str] = &["note", "leaves"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut note = ::tenon::rest::bind::Slot::Absent;
-        let mut leaves = ::tenon::rest::bind::Slot::Absent;
+        let mut note = bind::Slot::Absent;
+        let mut leaves = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => note = json.value()?,
@@ -634,7 +636,7 @@ impl ::tenon::rest::Bind for PathOnly {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let id = input.path("id").required();
             Some(Self { id: id? })
         })

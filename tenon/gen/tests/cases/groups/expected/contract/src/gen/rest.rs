@@ -2,6 +2,8 @@
 
 //! Groups, guards and middleware
 
+use ::tenon::rest::bind;
+
 /// The operations of `service groups-api`.
 pub trait GroupsApi: Send + Sync + 'static {
     /// 列出试验
@@ -105,7 +107,7 @@ impl ::tenon::rest::Bind for ListReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let cursor = input.query("cursor").optional();
             let limit = input.query("limit").range(1..=200).or(50);
             Some(Self {
@@ -139,18 +141,18 @@ pub struct Trial {
 
 impl ::tenon::rest::Bind for Trial {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for Trial {
+impl bind::Object for Trial {
     const KEYS: &'static [&'static str] = &["trialId", "status"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut trial_id = ::tenon::rest::bind::Slot::Absent;
-        let mut status = ::tenon::rest::bind::Slot::Absent;
+        let mut trial_id = bind::Slot::Absent;
+        let mut status = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => trial_id = json.value()?,
@@ -182,7 +184,7 @@ impl ::tenon::rest::Bind for SiteReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let site_id = input.path("siteId").required();
             Some(Self { site_id: site_id? })
         })

@@ -5,6 +5,8 @@
 //! Line one, with \[brackets\], \<angles\> and <https://example.org/a_b>.
 //! \- not a list
 
+use ::tenon::rest::bind;
+
 /// The operations of `service obstacles-api`.
 pub trait ObstaclesApi2: ::std::marker::Send + Sync + 'static {
     /// `POST /v1/type`
@@ -126,25 +128,25 @@ pub struct String {
 
 impl ::tenon::rest::Bind for String {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for String {
+impl bind::Object for String {
     const KEYS: &'static [&'static str] =
         &["type", "self", "match", "input", "json", "key", "ID", "Id"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json_2: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json_2: bind::Fields<'_, 'de, A>,
     ) -> ::std::result::Result<::std::option::Option<Self>, A::Error> {
-        let mut r#type = ::tenon::rest::bind::Slot::Absent;
-        let mut self_ = ::tenon::rest::bind::Slot::Absent;
-        let mut r#match = ::tenon::rest::bind::Slot::Absent;
-        let mut input = ::tenon::rest::bind::Slot::Absent;
-        let mut json = ::tenon::rest::bind::Slot::Absent;
-        let mut key = ::tenon::rest::bind::Slot::Absent;
-        let mut id = ::tenon::rest::bind::Slot::Absent;
-        let mut id_2 = ::tenon::rest::bind::Slot::Absent;
+        let mut r#type = bind::Slot::Absent;
+        let mut self_ = bind::Slot::Absent;
+        let mut r#match = bind::Slot::Absent;
+        let mut input = bind::Slot::Absent;
+        let mut json = bind::Slot::Absent;
+        let mut key = bind::Slot::Absent;
+        let mut id = bind::Slot::Absent;
+        let mut id_2 = bind::Slot::Absent;
         while let Some(key_2) = json_2.next_key()? {
             match key_2 {
                 0 => r#type = json_2.value()?,
@@ -197,18 +199,18 @@ pub struct Option {
 
 impl ::tenon::rest::Bind for Option {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for Option {
+impl bind::Object for Option {
     const KEYS: &'static [&'static str] = &["some", "items"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> ::std::result::Result<::std::option::Option<Self>, A::Error> {
-        let mut some = ::tenon::rest::bind::Slot::Absent;
-        let mut items = ::tenon::rest::bind::Slot::Absent;
+        let mut some = bind::Slot::Absent;
+        let mut items = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => some = json.value()?,
@@ -281,17 +283,17 @@ pub struct Bind {
 
 impl ::tenon::rest::Bind for Bind {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for Bind {
+impl bind::Object for Bind {
     const KEYS: &'static [&'static str] = &["routes"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> ::std::result::Result<::std::option::Option<Self>, A::Error> {
-        let mut routes = ::tenon::rest::bind::Slot::Absent;
+        let mut routes = bind::Slot::Absent;
         while json.next_key()?.is_some() {
             routes = json.value()?;
         }
@@ -311,14 +313,14 @@ pub struct Routes {
     pub default: bool,
 }
 
-impl ::tenon::rest::bind::Object for Routes {
+impl bind::Object for Routes {
     const KEYS: &'static [&'static str] = &["clone", "default"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> ::std::result::Result<::std::option::Option<Self>, A::Error> {
-        let mut clone = ::tenon::rest::bind::Slot::Absent;
-        let mut default = ::tenon::rest::bind::Slot::Absent;
+        let mut clone = bind::Slot::Absent;
+        let mut default = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => clone = json.value()?,
@@ -378,7 +380,7 @@ pub struct MixedReq {
 
 impl ::tenon::rest::Bind for MixedReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input_2| {
+        bind::read(parts, |input_2| {
             let input = input_2.path("input").required();
             let body = input_2.query("body").optional();
             let parts = input_2.header("X-Parts").or_else(|| "none".to_owned());
@@ -401,14 +403,14 @@ struct MixedReqBody {
     r#fn: ::std::option::Option<::std::string::String>,
 }
 
-impl ::tenon::rest::bind::Object for MixedReqBody {
+impl bind::Object for MixedReqBody {
     const KEYS: &'static [&'static str] = &["read", "fn"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> ::std::result::Result<::std::option::Option<Self>, A::Error> {
-        let mut read = ::tenon::rest::bind::Slot::Absent;
-        let mut r#fn = ::tenon::rest::bind::Slot::Absent;
+        let mut read = bind::Slot::Absent;
+        let mut r#fn = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => read = json.value()?,

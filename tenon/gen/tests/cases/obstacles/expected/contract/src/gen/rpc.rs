@@ -262,6 +262,6 @@ pub struct Future {
     #[prost(message, optional, tag = "1")]
     pub vec: ::core::option::Option<Vec>,
     /// `box`
-    #[prost(btree_map = "string, message", tag = "2")]
-    pub r#box: ::std::collections::BTreeMap<::tenon::prost::alloc::string::String, String>,
+    #[prost(map = "string, message", tag = "2")]
+    pub r#box: ::std::collections::HashMap<::tenon::prost::alloc::string::String, String>,
 }

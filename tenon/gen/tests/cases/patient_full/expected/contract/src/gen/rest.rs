@@ -4,6 +4,8 @@
 //!
 //! 管理患者相关信息
 
+use ::tenon::rest::bind;
+
 /// The operations of `service patient-api`.
 pub trait PatientApi: Send + Sync + 'static {
     /// `GET /api/v1/patient/:patientId`
@@ -58,7 +60,7 @@ impl ::tenon::rest::Bind for GetPatientReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let patient_id = input.path("patientId").required();
             Some(Self {
                 patient_id: patient_id?,

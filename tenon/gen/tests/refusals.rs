@@ -1,0 +1,235 @@
+//! What the generator refuses, with the place and what to do: nothing is ever open, or missing,
+//! by omission.
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+use std::collections::BTreeSet;
+
+use tenon_gen::{Config, Output, Project, generate};
+use tenon_idl::{MemoryLoader, api, proto};
+
+const HEAD: &str = "[service]\nname = \"a\"\n";
+
+/// What is generated, or the findings, a line each.
+fn run(toml: &str, api_text: &str, proto_text: &str) -> Result<Output, String> {
+    let loader = MemoryLoader::new()
+        .with("a.api", api_text)
+        .with("a.proto", proto_text);
+    let config = Config::parse(toml, "tenon.toml").unwrap();
+    let project = Project {
+        api: config
+            .api
+            .as_ref()
+            .map(|path| api::load(&loader, path).unwrap()),
+        proto: config
+            .proto
+            .as_ref()
+            .map(|path| proto::load(&loader, path, &[]).unwrap()),
+        config,
+        existing: BTreeSet::new(),
+        manifest: None,
+        tenon: "tenon".to_owned(),
+    };
+    generate(&project).map_err(|found| found.iter().map(|found| format!("{found}\n")).collect())
+}
+
+fn api_findings(extra: &str, text: &str) -> String {
+    run(&format!("{HEAD}api = \"a.api\"\n{extra}"), text, "").unwrap_err()
+}
+
+#[test]
+fn security_that_is_not_built_is_never_an_open_route() {
+    let text = "@server(\n    signature: true\n)\nservice a {\n    @handler x\n    get /x\n}\n";
+    let found = api_findings("", text);
+    assert!(
+        found.starts_with("a.api:2:16: `signature` of `@server` is not built"),
+        "{found}"
+    );
+    let text =
+        "@server(\n    sse: true\n)\nservice a {\n    @handler x\n    get /x returns (string)\n}\n";
+    assert!(api_findings("", text).contains("a.api:2:10: `sse`"));
+    let text = "@server(\n    jwt: Auth\n    permission: public\n)\nservice a {\n    @handler x\n    get /x\n}\n";
+    assert!(api_findings("", text).contains("`permission: public` opens"));
+    let text = "@server(\n    jwt: Auth\n)\nservice a {\n    @handler x\n    get /x\n}\n@server(\n    jwt: Admin\n)\nservice a {\n    @handler y\n    get /y\n}\n";
+    assert!(api_findings("", text).contains("second source of tokens"));
+}
+
+#[test]
+fn every_route_and_method_needs_a_rule_where_access_is_required() {
+    let text = "@server(\n    jwt: Auth\n)\nservice a {\n    @handler x\n    get /x\n    @handler y\n    get /y\n}\n";
+    let found = api_findings("access = \"required\"\n", text);
+    assert!(
+        found.contains("a.api:5:14: route `x` has no access rule"),
+        "{found}"
+    );
+    assert!(
+        found.contains("a.api:7:14: route `y` has no access rule"),
+        "{found}"
+    );
+    let proto = "syntax = \"proto3\";\nmessage M {}\nservice S {\n  rpc one(M) returns (M);\n  rpc two(M) returns (M);\n}\n";
+    let toml = format!(
+        "{HEAD}proto = \"a.proto\"\naccess = \"required\"\n[rpc.permission]\none = \"internal\"\n"
+    );
+    let found = run(&toml, "", proto).unwrap_err();
+    assert!(
+        found.contains("a.proto:5:3: method `two` has no access rule"),
+        "{found}"
+    );
+    assert!(!found.contains("`one`"), "{found}");
+}
+
+#[test]
+fn a_permission_of_an_unknown_method_names_the_nearest() {
+    let proto =
+        "syntax = \"proto3\";\nmessage M {}\nservice S {\n  rpc getPatients(M) returns (M);\n}\n";
+    let toml = format!("{HEAD}proto = \"a.proto\"\n[rpc.permission]\ngetPatient = \"x\"\n");
+    let found = run(&toml, "", proto).unwrap_err();
+    assert_eq!(
+        found,
+        "tenon.toml:5:1: no method of the RPC contract is called `getPatient`; \
+         hint: the nearest is `getPatients`\n"
+    );
+}
+
+#[test]
+fn streams_are_not_built_yet() {
+    let proto = "syntax = \"proto3\";\nmessage M {}\nservice S {\n  rpc watch(M) returns (stream M);\n  rpc load(stream M) returns (M);\n}\n";
+    let found = run(&format!("{HEAD}proto = \"a.proto\"\n"), "", proto).unwrap_err();
+    assert!(
+        found.contains("a.proto:4:3: method `watch` streams"),
+        "{found}"
+    );
+    assert!(
+        found.contains("a.proto:5:3: method `load` streams"),
+        "{found}"
+    );
+}
+
+#[test]
+fn lengths_that_could_not_be_checked_are_refused() {
+    let text = "type T {\n    M [][2]int `json:\"m\"`\n}\n";
+    let found = api_findings("", text);
+    assert!(
+        found.starts_with("a.api:2:5: `[2]int64` inside a list or map"),
+        "{found}"
+    );
+}
+
+#[test]
+fn presence_rules_stay_in_one_place() {
+    let text = "type T {\n    A string `json:\"a,optional=b\"`\n    B string `form:\"b,optional\"`\n}\nservice a {\n    @handler x\n    post /x (T)\n}\n";
+    // The contract's own check may find it first; either way it is no silent rule.
+    let loader = MemoryLoader::new().with("a.api", text);
+    if api::load(&loader, "a.api").is_ok() {
+        assert!(api_findings("", text).contains("`optional=b` names no json field"));
+    }
+}
+
+#[test]
+fn keys_without_effect_are_told() {
+    let text = "@server(\n    authType: apiKey\n)\nservice a {\n    @handler x\n    get /x\n}\n";
+    let output = run(&format!("{HEAD}api = \"a.api\"\n"), text, "").unwrap();
+    let told: Vec<String> = output.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["a.api:2:15: key `authType` of `@server` has no effect"]
+    );
+}
+
+#[test]
+fn operations_that_are_gone_are_orphans() {
+    let loader = MemoryLoader::new().with(
+        "a.api",
+        "@server(\n    group: b\n)\nservice a {\n    @handler kept\n    get /x\n}\nservice a {\n    @handler other\n    get /y\n}\n",
+    );
+    let existing = [
+        "src/logic/gone.rs",
+        "src/logic/kept.rs",
+        "src/logic/other.rs",
+        "src/logic/old_list.rs",
+        "src/middleware/audit.rs",
+        "src/store.rs",
+        "src/logic/notes.txt",
+    ];
+    let project = Project {
+        config: Config::parse(&format!("{HEAD}api = \"a.api\"\n"), "tenon.toml").unwrap(),
+        api: Some(api::load(&loader, "a.api").unwrap()),
+        proto: None,
+        existing: existing.iter().map(|path| (*path).to_owned()).collect(),
+        manifest: Some("src/logic/old_list.rs\n".to_owned()),
+        tenon: "tenon".to_owned(),
+    };
+    let orphans = generate(&project).unwrap().orphans;
+    let told: Vec<(&str, Option<&str>)> = orphans
+        .iter()
+        .map(|orphan| (orphan.path.as_str(), orphan.moved_to.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("src/logic/gone.rs", None),
+            ("src/logic/kept.rs", Some("src/logic/b/kept.rs")),
+            ("src/middleware/audit.rs", None),
+        ]
+    );
+}
+
+#[test]
+fn the_configuration_that_is_written_is_read() {
+    #[derive(tenon::serde::Deserialize)]
+    #[serde(crate = "tenon::serde", deny_unknown_fields)]
+    #[expect(dead_code, reason = "only whether the keys are known matters")]
+    struct Written {
+        name: String,
+        rest: tenon::config::RestConfig,
+        rpc: tenon::config::RpcConfig,
+        admin: tenon::config::AdminConfig,
+        #[serde(default)]
+        auth: tenon::config::AuthConfig,
+        #[serde(default)]
+        clients: tenon::config::ClientsConfig,
+        #[serde(default)]
+        store: tenon::config::StoreConfig,
+        log: tenon::config::LogConfig,
+    }
+    let text = "service a {\n    @handler x\n    get /x\n}\n";
+    let output = run(&format!("{HEAD}api = \"a.api\"\n"), text, "").unwrap();
+    let yaml = &output
+        .files
+        .iter()
+        .find(|file| file.path == "etc/a.yaml")
+        .unwrap()
+        .text;
+    let path = std::path::Path::new("etc/a.yaml");
+    let plain: Written = tenon::config::parse(yaml, path).unwrap();
+    let defaults = tenon::config::RestConfig::default();
+    assert_eq!(plain.rest.listen, defaults.listen);
+    assert_eq!(plain.rest.max_bytes, defaults.max_bytes);
+    assert_eq!(
+        plain.rpc.max_bytes,
+        tenon::config::RpcConfig::default().max_bytes
+    );
+    // With the comment signs of its examples taken away it is still a configuration.
+    let examples: String = yaml
+        .lines()
+        .map(|line| match line.trim_start().strip_prefix("# ") {
+            Some(rest) if is_example(rest) => {
+                let indent = line.len() - line.trim_start().len();
+                format!("{}{rest}\n", " ".repeat(indent))
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let all: Written = tenon::config::parse(&examples, path).unwrap();
+    assert_eq!(all.clients["trial"].endpoints, ["127.0.0.1:9102"]);
+    assert!(all.admin.auth.is_some() && all.auth.access_secret.is_some());
+    assert_eq!(all.store.batch_max, plain.store.batch_max);
+}
+
+/// Whether a comment is a key that is commented out.
+fn is_example(comment: &str) -> bool {
+    let key = comment.trim_start().trim_start_matches("- ");
+    key.starts_with("# ")
+        || key
+            .split_once(':')
+            .is_some_and(|(key, _)| !key.is_empty() && key.chars().all(char::is_alphanumeric))
+}
