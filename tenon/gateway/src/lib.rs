@@ -6,7 +6,9 @@
 
 pub mod docs;
 mod forward;
+mod guard;
 pub mod openapi;
 mod proxy;
 
+pub use guard::Guard;
 pub use proxy::{Proxy, UPSTREAM_BROKEN, Upstream};

@@ -25,7 +25,10 @@ use tenon_telemetry::{HttpRoute, Metrics};
 use tokio::time::Instant;
 use tower::Service;
 
-use crate::forward::{self, Watched};
+use crate::{
+    Guard,
+    forward::{self, Watched},
+};
 
 /// How long connecting to a service may take: it is near, or it is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -63,6 +66,7 @@ pub struct Upstream {
 #[derive(Clone)]
 pub struct Proxy {
     inner: Arc<Inner>,
+    guard: Option<Guard>,
 }
 
 struct Inner {
@@ -126,7 +130,15 @@ impl Proxy {
             .build(connector);
         Ok(Self {
             inner: Arc::new(Inner { places, client }),
+            guard: None,
         })
+    }
+
+    /// Asks this guard before anything is forwarded.
+    #[must_use]
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
+        self
     }
 
     /// A router of the proxy alone.
@@ -143,7 +155,10 @@ impl Proxy {
         let metrics = place.and_then(|place| place.metrics(&method));
         let journal = Journal::open("gateway", template, method, trace, metrics);
         let outcome = match place {
-            Some(place) => self.inner.forward(place, request, trace).await,
+            Some(place) => match self.admit(&request) {
+                Ok(()) => self.inner.forward(place, request, trace).await,
+                Err(refused) => Err(refused),
+            },
             None => Err(catalogue::ROUTE_NOT_FOUND.error()),
         };
         let mut response =
@@ -152,6 +167,13 @@ impl Proxy {
         trace::mark(response.headers_mut(), &trace);
         journal.close(&response);
         response
+    }
+
+    fn admit(&self, request: &Request) -> Result<()> {
+        match &self.guard {
+            Some(guard) => guard.admit(request),
+            None => Ok(()),
+        }
     }
 }
 

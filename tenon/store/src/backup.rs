@@ -24,6 +24,26 @@ pub struct BackupReport {
 /// Pages between two looks at the context: 2 MiB.
 const PAGES: i32 = 256;
 
+/// Copies the database file `from` into a new file `to` and checks the copy, also while another
+/// process works on it: for operators' commands. A service copies its own with
+/// [`crate::Db::backup`].
+///
+/// # Errors
+/// `OPEN_FAILED` when `from` is no database, or `to` exists, cannot be written, or is not sound;
+/// the context's error when it ended, in which case no file is left.
+pub fn backup_file(
+    cx: &Context,
+    from: impl AsRef<Path>,
+    to: impl AsRef<Path>,
+) -> Result<BackupReport> {
+    let from = from.as_ref();
+    if !from.exists() {
+        let problem = "it does not exist; expected a service's data file";
+        return Err(open_failed(from, problem));
+    }
+    run(cx, from, to.as_ref())
+}
+
 /// Copies the database `from` into a new file `to`.
 pub(crate) fn run(cx: &Context, from: &Path, to: &Path) -> Result<BackupReport> {
     if to.exists() {

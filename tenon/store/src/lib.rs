@@ -62,7 +62,7 @@ mod value;
 mod watch;
 mod writer;
 
-pub use backup::{BackupReport, check_file};
+pub use backup::{BackupReport, backup_file, check_file};
 pub use batch::{BatchRow, RowOutcome};
 pub use db::Db;
 pub use entries::{ALL, DUPLICATE, OPEN_FAILED, ROWS_EXCEEDED, STORE_FAILED, STORE_FULL};

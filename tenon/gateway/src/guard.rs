@@ -1,0 +1,121 @@
+//! The guard at the edge: a caller without a valid token reaches no service, except where the
+//! contracts leave an operation open; neither does a body that is announced as too large. The
+//! services check the same again: the guard spares them work, it does not replace them.
+
+use std::sync::Arc;
+
+use http::{Method, header};
+use serde_json::Value;
+use tenon_auth::Verifier;
+use tenon_core::{Result, catalogue};
+use tenon_rest::Request;
+
+/// What a [`crate::Proxy`] asks of requests before it forwards them.
+#[derive(Clone)]
+pub struct Guard {
+    verifier: Arc<Verifier>,
+    open: Arc<[Open]>,
+    max_bytes: u64,
+}
+
+/// An operation that asks for no token.
+struct Open {
+    method: Method,
+    path: Vec<Segment>,
+}
+
+/// A part of a path between slashes.
+enum Segment {
+    Text(String),
+    Parameter,
+}
+
+impl Guard {
+    /// A guard that demands a token of `verifier` for every path and method but those that the
+    /// OpenAPI `document` has without a `security` requirement, and refuses bodies that are
+    /// announced with more than `max_bytes`.
+    pub fn new(verifier: Arc<Verifier>, document: &Value, max_bytes: u64) -> Self {
+        let paths = document.get("paths").and_then(Value::as_object);
+        let mut open = Vec::new();
+        for (path, item) in paths.into_iter().flatten() {
+            let operations = item.as_object().into_iter().flatten();
+            for (method, operation) in operations {
+                let Ok(method) = method.to_ascii_uppercase().parse::<Method>() else {
+                    continue;
+                };
+                if operation.is_object() && is_open(operation) {
+                    let path = segments(path);
+                    open.push(Open { method, path });
+                }
+            }
+        }
+        Self {
+            verifier,
+            open: open.into(),
+            max_bytes,
+        }
+    }
+
+    /// Lets a request pass or says why not.
+    pub(crate) fn admit(&self, request: &Request) -> Result<()> {
+        let headers = request.headers();
+        let length = headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > self.max_bytes) {
+            let error = catalogue::BODY_TOO_LARGE.error();
+            return Err(error.param("limit", self.max_bytes));
+        }
+        let authorization = headers
+            .get(header::AUTHORIZATION)
+            .map(|value| value.to_str().unwrap_or("unreadable"));
+        if self.is_open(request.method(), request.uri().path()) {
+            return Ok(());
+        }
+        self.verifier.verify(authorization).map(drop)
+    }
+
+    fn is_open(&self, method: &Method, path: &str) -> bool {
+        // A route that answers GET answers HEAD as well.
+        let method = match *method {
+            Method::HEAD => &Method::GET,
+            _ => method,
+        };
+        self.open
+            .iter()
+            .any(|open| open.method == *method && open.fits(path))
+    }
+}
+
+impl Open {
+    fn fits(&self, path: &str) -> bool {
+        let mut found = path.split('/');
+        let all = self.path.iter().all(|expected| match found.next() {
+            Some(segment) => match expected {
+                Segment::Text(text) => text == segment,
+                Segment::Parameter => !segment.is_empty(),
+            },
+            None => false,
+        });
+        all && found.next().is_none()
+    }
+}
+
+/// Whether an operation asks for nothing: no requirement, or an empty one beside the others.
+fn is_open(operation: &Value) -> bool {
+    match operation.get("security").and_then(Value::as_array) {
+        None => true,
+        Some(any_of) => {
+            let empty = |one: &Value| one.as_object().is_some_and(serde_json::Map::is_empty);
+            any_of.is_empty() || any_of.iter().any(empty)
+        }
+    }
+}
+
+fn segments(path: &str) -> Vec<Segment> {
+    path.split('/')
+        .map(|segment| match segment.starts_with('{') {
+            true => Segment::Parameter,
+            false => Segment::Text(segment.to_owned()),
+        })
+        .collect()
+}
