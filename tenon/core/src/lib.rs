@@ -1,5 +1,6 @@
 //! What every other room stands on: the [`Context`] of a call, the one [`Error`] and its
-//! catalogue, the clock, the configuration loader and the lifecycle of a process.
+//! catalogue, the clock, the configuration loader, the lifecycle of a process, and what becomes
+//! of panics.
 //!
 //! This crate opens no socket and no file but the configuration file, and knows no transport.
 
@@ -9,6 +10,7 @@ pub mod config;
 pub mod context;
 pub mod error;
 pub mod lifecycle;
+pub mod panics;
 pub mod principal;
 pub mod trace;
 

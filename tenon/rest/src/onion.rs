@@ -6,7 +6,6 @@
 
 use std::{
     convert::Infallible,
-    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
@@ -19,7 +18,7 @@ use futures_util::FutureExt;
 use http::header;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tenon_auth::{AccessRules, Verifier};
-use tenon_core::{Context, Error, Result, catalogue, context::CancelGuard};
+use tenon_core::{Context, Error, Result, catalogue, context::CancelGuard, panics};
 use tenon_telemetry::HttpRoute;
 use tokio::time::Instant;
 use tower::Service;
@@ -65,10 +64,10 @@ impl Onion {
             trace,
             self.metrics.as_ref(),
         );
-        let work = AssertUnwindSafe(self.answer(cx, request, deadline, &mut journal));
-        let outcome = work.catch_unwind().await.unwrap_or_else(|_panic| {
-            Err(Error::internal("end the request", "its handler panicked"))
-        });
+        let work = panics::contain(self.answer(cx, request, deadline, &mut journal));
+        let outcome = work
+            .await
+            .unwrap_or_else(|panicked| Err(Error::internal("end the request", panicked)));
         let mut response =
             outcome.unwrap_or_else(|error| problem::response(error, language, &trace));
         let headers = response.headers_mut();

@@ -22,6 +22,7 @@ use tracing::instrument::WithSubscriber;
 
 static PATIENT: Route = Route::new(Method::Get, "/patient/:id", "getPatient").auth(Auth::Required);
 static BROKEN: Route = Route::new(Method::Get, "/broken", "broken");
+static PANICS: Route = Route::new(Method::Get, "/panics", "panics");
 static WAITS: Route = Route::new(Method::Get, "/waits", "waits");
 
 #[derive(Clone, Default)]
@@ -62,6 +63,10 @@ fn router(issuer: &Issuer, metrics: &Metrics) -> axum::Router {
         .route(&PATIENT, |_, _, _req: ()| async { Ok("ok") })
         .route(&BROKEN, |_, _, _req: ()| async {
             Err::<(), _>(Error::internal("open the file", "disk is on fire"))
+        })
+        .route(&PANICS, |_, _, _req: ()| async move {
+            let patients = ["zhang-san"];
+            Ok(patients[std::hint::black_box(7)])
         })
         .route(&WAITS, |_, cx, _req: ()| async move {
             cx.run(std::future::pending::<()>()).await
@@ -119,6 +124,34 @@ async fn a_failure_is_written_once_with_its_causes() {
     );
     assert_eq!(failures[0]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(lines.of("access").len(), 1);
+}
+
+#[tokio::test]
+async fn a_panic_is_written_once_with_its_place_and_the_trace() {
+    let (issuer, metrics, lines) = (Issuer::new(), Metrics::new(), Lines::default());
+    let router = router(&issuer, &metrics);
+    std::panic::set_hook(Box::new(|panic| {
+        tenon_core::panics::note(panic);
+    }));
+    let answer = ask(&router, get("/panics"))
+        .with_subscriber(lines.subscriber())
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code()),
+        (500, "INTERNAL".to_owned())
+    );
+    let failures = lines.of("tenon_rest::journal");
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    let cause = failures[0]["cause"].as_str().unwrap();
+    assert!(
+        cause.contains("a panic at ") && cause.contains("journal.rs:"),
+        "{cause}"
+    );
+    assert_eq!(failures[0]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert!(
+        !cause.contains("index"),
+        "the payload is not written: {cause}"
+    );
 }
 
 #[tokio::test]

@@ -1,18 +1,17 @@
 //! What a call's end means to its caller: rules that local and remote calls share.
 
-use std::{future::Future, panic::AssertUnwindSafe};
+use std::future::Future;
 
-use futures_util::FutureExt;
-use tenon_core::{Code, Context, Error, Result, catalogue};
+use tenon_core::{Code, Context, Error, Result, catalogue, panics};
 
 /// Runs `work` until it ends, its context ends, or it panics: `INTERNAL` then. The panic's text
-/// is not kept, for it may hold what identifies a person; the panic hook has its place.
+/// is not kept, for it may hold what identifies a person; its place is the cause.
 pub(crate) async fn contain<T>(cx: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
-    match AssertUnwindSafe(cx.run(work)).catch_unwind().await {
+    match panics::contain(cx.run(work)).await {
         Ok(Ok(Err(error))) => Err(own(cx, error)),
         Ok(Ok(value)) => value,
         Ok(Err(ended)) => Err(ended),
-        Err(_) => Err(Error::internal("end the call", "its handler panicked")),
+        Err(panicked) => Err(Error::internal("end the call", panicked)),
     }
 }
 

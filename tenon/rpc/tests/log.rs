@@ -60,6 +60,9 @@ async fn each_call_has_one_line_and_no_secret() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
+    std::panic::set_hook(Box::new(|panic| {
+        tenon_core::panics::note(panic);
+    }));
     // The runtime of this test has this thread alone, so that it covers the server's tasks too.
     let _guard = tracing::subscriber::set_default(subscriber);
 
@@ -100,8 +103,16 @@ async fn each_call_has_one_line_and_no_secret() {
     let calls = written.lines("rpc").len();
     assert!(calls >= 3, "{calls} lines of the channel");
     let text = written.text();
-    assert!(text.contains("its handler panicked"), "{text}");
-    assert!(text.contains(&cx.trace().trace_id()));
+    let faults = written.lines("tenon_rpc::server::record");
+    let [fault] = &faults[..] else {
+        panic!("one line tells of the panic: {faults:?}")
+    };
+    let cause = fault["fields"]["cause"].as_str().unwrap();
+    assert!(
+        cause.contains("a panic at ") && cause.contains("ward.rs:"),
+        "{cause}"
+    );
+    assert_eq!(fault["fields"]["trace_id"], cx.trace().trace_id());
     // Below ours there is hyper, whose frames nobody logs in earnest.
     let ours: Vec<_> = text
         .lines()

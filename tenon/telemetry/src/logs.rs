@@ -15,7 +15,8 @@ use tracing_subscriber::{
 const TALKATIVE: [&str; 4] = ["h2", "hyper", "hyper_util", "tower"];
 
 /// Sends all log lines of the process to standard error from now on, with timestamps in UTC, and
-/// logs each panic by its place instead of printing its payload, which may hold personal data.
+/// logs each panic by its place instead of printing its payload, which may hold personal data. A
+/// panic in a request is written once, with the request's trace id.
 ///
 /// # Errors
 /// The process has a log subscriber already.
@@ -79,7 +80,11 @@ fn filter(level: LogLevel) -> EnvFilter {
         .parse_lossy(directives)
 }
 
+/// A panic that somebody catches is written by them, with what they know of the request.
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
+    if tenon_core::panics::note(info) {
+        return;
+    }
     let place = info.location().map(ToString::to_string);
     let thread = thread::current();
     tracing::error!(

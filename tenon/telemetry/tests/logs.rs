@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tenon_core::config::LogConfig;
+use tenon_core::{config::LogConfig, panics};
 use tenon_telemetry::init_logs;
 
 /// Set for the child alone.
@@ -18,7 +18,8 @@ const CHILD: &str = "TENON_TELEMETRY_LOGS_CHILD";
 /// Stands for what a panic message may hold of a person.
 const CANARY: &str = "canary-of-a-person";
 
-/// What the child does: writes a line, panics in a thread, and initializes twice.
+/// What the child does: writes a line, panics in a thread and under a catch, and initializes
+/// twice.
 fn be_the_child() {
     init_logs(&LogConfig::default()).unwrap();
     tracing::info!(target: "access", status = 200, "served");
@@ -28,6 +29,9 @@ fn be_the_child() {
         .unwrap()
         .join();
     assert!(panicked.is_err());
+    // Who catches a panic writes it; a second line would only be taken for a second panic.
+    let caught = panics::catch(|| panic!("{CANARY}")).map(|()| "no panic");
+    tracing::error!(cause = %caught.unwrap_err(), "caught");
     let error = init_logs(&LogConfig::default()).unwrap_err().to_string();
     tracing::warn!(error, "second");
     // The hook of the tests is gone by now; what follows must not need it.
@@ -56,8 +60,8 @@ fn lines_go_to_standard_error_and_a_panic_is_logged_without_its_payload() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
         .collect();
-    let [access, panic, second] = &lines[..] else {
-        panic!("expected three lines: {text}")
+    let [access, panic, caught, second] = &lines[..] else {
+        panic!("expected four lines: {text}")
     };
     assert_eq!(
         (&access["target"], &access["status"]),
@@ -69,6 +73,11 @@ fn lines_go_to_standard_error_and_a_panic_is_logged_without_its_payload() {
     assert!(
         panic["place"].as_str().unwrap().contains("logs.rs:"),
         "{panic}"
+    );
+    let cause = caught["cause"].as_str().unwrap();
+    assert!(
+        cause.contains("a panic at ") && cause.contains("logs.rs:"),
+        "{caught}"
     );
     assert!(!text.contains(CANARY), "{text}");
     assert!(second["error"].as_str().unwrap().contains("already"));

@@ -1,13 +1,13 @@
 //! Readiness: the stage of the process, and what its rooms say of themselves.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
 use serde::Serialize;
-use tenon_core::{Lifecycle, Result, catalogue, lifecycle::Stage};
+use tenon_core::{Lifecycle, Result, catalogue, lifecycle::Stage, panics};
 use tokio::{sync::Mutex, time::Instant};
 
 /// A probe that takes longer than this has failed.
@@ -107,10 +107,10 @@ impl Readiness {
 impl Probe {
     async fn ask(&self) -> Outcome {
         // The call itself may panic too, not only the future it makes.
-        let work = AssertUnwindSafe(async { (self.check)().await }).catch_unwind();
+        let work = panics::contain(async { (self.check)().await });
         let result = match tokio::time::timeout(TIMEOUT, work).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_panic)) => Err(catalogue::INTERNAL.error()),
+            Ok(Err(panicked)) => Err(catalogue::INTERNAL.error().cause(panicked)),
             Err(_elapsed) => Err(catalogue::DEADLINE_EXCEEDED.error()),
         };
         if let Err(error) = &result {
