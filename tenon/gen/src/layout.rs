@@ -50,6 +50,13 @@ impl Code {
         }
     }
 
+    /// One group of imports, each of one or more lines, in rustfmt's order: a contract crate may
+    /// come before or after `tenon`.
+    pub(crate) fn imports(&mut self, mut imports: Vec<String>) {
+        imports.sort_unstable();
+        imports.iter().for_each(|import| self.lines(import));
+    }
+
     /// An empty line, unless one is there or a block just opened.
     pub(crate) fn blank(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with("\n\n") && !self.text.ends_with("{\n") {

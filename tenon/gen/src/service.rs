@@ -147,11 +147,12 @@ pub(crate) fn rest_door(plan: &Plan<'_>) -> File {
     code.blank();
     code.line("//! The REST door: it hands each operation to its logic.");
     code.blank();
-    code.line(format!("use {contract}::rest;"));
+    let mut imports = vec![format!("use {contract}::rest;")];
     let any = plan.routes().next().is_some();
     if any {
-        code.line("use tenon::{Context, Result};");
+        imports.push("use tenon::{Context, Result};".to_owned());
     }
+    code.imports(imports);
     code.blank();
     match any {
         true => code.line("use crate::{ServiceContext, logic};"),

@@ -36,10 +36,9 @@ pub(crate) fn logic(
         (false, true) => format!("use {contract}::rpc;"),
         (false, false) => String::new(),
     };
-    if !modules.is_empty() {
-        code.line(modules);
-    }
-    code.line("use tenon::{Context, Result, catalogue};");
+    let mut imports = vec!["use tenon::{Context, Result, catalogue};".to_owned()];
+    imports.extend(Some(modules).filter(|modules| !modules.is_empty()));
+    code.imports(imports);
     code.blank();
     code.line("use crate::ServiceContext;");
     code.blank();

@@ -62,24 +62,20 @@ fn write_imports(code: &mut Code, plan: &Plan<'_>, conversions: &mut Option<Conv
     let ruled = methods.any(|method| permissions.contains_key(&method.name));
     code.line("use std::sync::Arc;");
     code.blank();
-    match plan
+    let converts = plan
         .operations
         .iter()
-        .any(|operation| names_rest_type(operation, conversions))
-    {
-        true => code.line(format!("use {contract}::{{rest, rpc}};")),
-        false => code.line(format!("use {contract}::rpc;")),
-    }
-    if ruled {
-        code.open("use tenon::{");
-        code.line("Context, Result,");
-        code.line("auth::{AccessRules, access},");
-        code.close("};");
-    } else if any {
-        code.line("use tenon::{Context, Result, auth::AccessRules};");
-    } else {
-        code.line("use tenon::auth::AccessRules;");
-    }
+        .any(|operation| names_rest_type(operation, conversions));
+    let modules = if converts { "{rest, rpc}" } else { "rpc" };
+    let runtime = match (ruled, any) {
+        (true, _) => "use tenon::{\n    Context, Result,\n    auth::{AccessRules, access},\n};",
+        (false, true) => "use tenon::{Context, Result, auth::AccessRules};",
+        (false, false) => "use tenon::auth::AccessRules;",
+    };
+    code.imports(vec![
+        format!("use {contract}::{modules};"),
+        runtime.to_owned(),
+    ]);
     code.blank();
     match any {
         true => code.line("use crate::{ServiceContext, logic};"),
