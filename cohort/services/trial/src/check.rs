@@ -49,7 +49,11 @@ pub(crate) fn site(req: &rest::CreateSiteReq) -> Result<String> {
     found.text("name", &req.name, TITLE_MAX);
     let zone = time_zone(&req.time_zone);
     if zone.is_none() {
-        found.add("timeZone", "time-zone", "an IANA time zone, as Asia/Shanghai");
+        found.add(
+            "timeZone",
+            "time-zone",
+            "an IANA time zone, as Asia/Shanghai",
+        );
     }
     found.done()?;
     Ok(zone.unwrap_or_default())
@@ -103,9 +107,8 @@ impl Findings {
             && value.trim() == value
             && !value.contains(char::is_control);
         if !fits {
-            let expected = format!(
-                "1 to {longest} characters on one line, without white space at either end"
-            );
+            let expected =
+                format!("1 to {longest} characters on one line, without white space at either end");
             self.add(path, "text", expected);
         }
     }
@@ -141,7 +144,11 @@ impl Findings {
         for (index, questionnaire) in looked_at {
             let path = format!("{path}[{index}]");
             if !is_canonical(questionnaire) {
-                self.add(path.clone(), "canonical", "`url|version` of a questionnaire");
+                self.add(
+                    path.clone(),
+                    "canonical",
+                    "`url|version` of a questionnaire",
+                );
             }
             self.unique(path, seen.insert(questionnaire));
         }
@@ -180,7 +187,18 @@ mod tests {
         ] {
             assert!(is_canonical(good), "{good}");
         }
-        for bad in ["", "|", "phq9", "phq9|1", "http://a|", "|1", "http://a b|1", "http://a|1|2", "http:|1", "1http://a|1"] {
+        for bad in [
+            "",
+            "|",
+            "phq9",
+            "phq9|1",
+            "http://a|",
+            "|1",
+            "http://a b|1",
+            "http://a|1|2",
+            "http:|1",
+            "1http://a|1",
+        ] {
             assert!(!is_canonical(bad), "{bad}");
         }
     }

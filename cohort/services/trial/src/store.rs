@@ -42,18 +42,17 @@ pub(crate) async fn studies(rx: &mut Rx, after: &str, limit: i64) -> Result<Vec<
 }
 
 /// Sites of a study after an id, oldest first.
-pub(crate) async fn sites(
-    rx: &mut Rx,
-    study: &str,
-    after: &str,
-    limit: i64,
-) -> Result<Vec<Site>> {
+pub(crate) async fn sites(rx: &mut Rx, study: &str, after: &str, limit: i64) -> Result<Vec<Site>> {
     const SQL: &str = site!("WHERE study_id = $1 AND id > $2 ORDER BY id LIMIT $3");
     rx.all(SQL, args![study, after, limit]).await
 }
 
 /// Keeps a new study with its audit record; whether its code was free.
-pub(crate) async fn insert_study(tx: &mut Tx, study: &Study, record: &audit::Record) -> Result<bool> {
+pub(crate) async fn insert_study(
+    tx: &mut Tx,
+    study: &Study,
+    record: &audit::Record,
+) -> Result<bool> {
     const SQL: &str = "INSERT INTO study
         (id, code, title, status, target, definition, created_at, created_by)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (code) DO NOTHING";

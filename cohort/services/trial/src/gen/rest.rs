@@ -2,8 +2,8 @@
 
 //! The REST door: it hands each operation to its logic.
 
-use trial_contract::rest;
 use tenon::{Context, Result};
+use trial_contract::rest;
 
 use crate::{ServiceContext, logic};
 

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use trial_contract::rpc;
 use tenon::{
     Context, Result,
     auth::{AccessRules, access},
 };
+use trial_contract::rpc;
 
 use crate::{ServiceContext, logic};
 
@@ -24,6 +24,11 @@ impl RpcDoor {
     /// A door whose callers `rules` decides about.
     pub fn new(context: ServiceContext, rules: Arc<dyn AccessRules>) -> Self {
         Self { context, rules }
+    }
+
+    /// What its operations share.
+    pub fn context(&self) -> &ServiceContext {
+        &self.context
     }
 
     /// Who decides about callers.

@@ -51,7 +51,9 @@ pub async fn create_site(
     let kept = site.clone();
     let is_new = svc
         .db
-        .write(cx, async move |tx| store::insert_site(tx, &kept, &record).await)
+        .write(cx, async move |tx| {
+            store::insert_site(tx, &kept, &record).await
+        })
         .await?;
     if is_new {
         Ok(site.into())

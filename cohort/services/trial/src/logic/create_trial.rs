@@ -41,7 +41,9 @@ pub async fn create_trial(
         scope,
         time: study.created_at,
     });
-    record.attributes.insert("study".to_owned(), study.id.clone());
+    record
+        .attributes
+        .insert("study".to_owned(), study.id.clone());
     record.new = Some(json!({
         "code": study.code,
         "title": study.title,
@@ -53,7 +55,9 @@ pub async fn create_trial(
     let kept = study.clone();
     let is_new = svc
         .db
-        .write(cx, async move |tx| store::insert_study(tx, &kept, &record).await)
+        .write(cx, async move |tx| {
+            store::insert_study(tx, &kept, &record).await
+        })
         .await?;
     if is_new {
         Ok(study.into())

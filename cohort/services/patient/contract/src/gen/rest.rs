@@ -4,6 +4,8 @@
 //!
 //! 管理患者相关信息: persons (sealed), subjects, enrolment and their standing
 
+use ::tenon::rest::bind;
+
 /// The operations of `service patient-api`.
 pub trait PatientApi: Send + Sync + 'static {
     /// The subjects that the caller may see, oldest first.
@@ -162,11 +164,11 @@ pub struct CreatePatientReq {
 
 impl ::tenon::rest::Bind for CreatePatientReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for CreatePatientReq {
+impl bind::Object for CreatePatientReq {
     const KEYS: &'static [&'static str] = &[
         "trialId",
         "siteId",
@@ -178,17 +180,17 @@ impl ::tenon::rest::bind::Object for CreatePatientReq {
         "phone",
     ];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut trial_id = ::tenon::rest::bind::Slot::Absent;
-        let mut site_id = ::tenon::rest::bind::Slot::Absent;
-        let mut subject_no = ::tenon::rest::bind::Slot::Absent;
-        let mut sex = ::tenon::rest::bind::Slot::Absent;
-        let mut birth_date = ::tenon::rest::bind::Slot::Absent;
-        let mut name = ::tenon::rest::bind::Slot::Absent;
-        let mut identity_number = ::tenon::rest::bind::Slot::Absent;
-        let mut phone = ::tenon::rest::bind::Slot::Absent;
+        let mut trial_id = bind::Slot::Absent;
+        let mut site_id = bind::Slot::Absent;
+        let mut subject_no = bind::Slot::Absent;
+        let mut sex = bind::Slot::Absent;
+        let mut birth_date = bind::Slot::Absent;
+        let mut name = bind::Slot::Absent;
+        let mut identity_number = bind::Slot::Absent;
+        let mut phone = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => trial_id = json.value()?,
@@ -235,7 +237,7 @@ impl ::tenon::rest::Bind for GetPatientReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let patient_id = input.path("patientId").required();
             Some(Self {
                 patient_id: patient_id?,
@@ -259,7 +261,7 @@ impl ::tenon::rest::Bind for ListPatientsReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let trial_id = input.query("trialId").optional();
             let cursor = input.query("cursor").optional();
             let limit = input.query("limit").range(1..=200).or(50);
@@ -298,7 +300,7 @@ pub struct MovePatientReq {
 
 impl ::tenon::rest::Bind for MovePatientReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let patient_id = input.path("patientId").required();
             let body: Option<MovePatientReqBody> = input.body();
             let body = body?;
@@ -319,15 +321,15 @@ struct MovePatientReqBody {
     date: String,
 }
 
-impl ::tenon::rest::bind::Object for MovePatientReqBody {
+impl bind::Object for MovePatientReqBody {
     const KEYS: &'static [&'static str] = &["status", "reason", "date"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut status = ::tenon::rest::bind::Slot::Absent;
-        let mut reason = ::tenon::rest::bind::Slot::Absent;
-        let mut date = ::tenon::rest::bind::Slot::Absent;
+        let mut status = bind::Slot::Absent;
+        let mut reason = bind::Slot::Absent;
+        let mut date = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => status = json.value()?,

@@ -104,12 +104,9 @@ impl PatientService for PatientClient {
         req: GetPatientReq,
     ) -> ::tenon::Result<GetPatientInfoResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::GET_PATIENT_INFO,
-                req,
-                |service, cx, req| service.get_patient_info(cx, req),
-            )
+            .unary(cx, &methods::GET_PATIENT_INFO, req, |service, cx, req| {
+                service.get_patient_info(cx, req)
+            })
             .await
     }
 
@@ -119,12 +116,9 @@ impl PatientService for PatientClient {
         req: GetStandingReq,
     ) -> ::tenon::Result<GetStandingResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::GET_STANDING,
-                req,
-                |service, cx, req| service.get_standing(cx, req),
-            )
+            .unary(cx, &methods::GET_STANDING, req, |service, cx, req| {
+                service.get_standing(cx, req)
+            })
             .await
     }
 
@@ -134,12 +128,9 @@ impl PatientService for PatientClient {
         req: CountEnrolledReq,
     ) -> ::tenon::Result<CountEnrolledResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::COUNT_ENROLLED,
-                req,
-                |service, cx, req| service.count_enrolled(cx, req),
-            )
+            .unary(cx, &methods::COUNT_ENROLLED, req, |service, cx, req| {
+                service.count_enrolled(cx, req)
+            })
             .await
     }
 }

@@ -4,6 +4,8 @@
 //!
 //! Studies with their sites, arms, cycles and targets
 
+use ::tenon::rest::bind;
+
 /// The operations of `service trial-api`.
 pub trait TrialApi: Send + Sync + 'static {
     /// Creates a study.
@@ -66,29 +68,17 @@ pub mod route {
     use ::tenon::rest::{Method, Route};
 
     /// `POST /api/v1/trial`
-    pub static CREATE_TRIAL: Route = Route::new(
-        Method::Post,
-        "/api/v1/trial",
-        "createTrial",
-    )
-    .permission("study.write")
-    .status(201);
+    pub static CREATE_TRIAL: Route = Route::new(Method::Post, "/api/v1/trial", "createTrial")
+        .permission("study.write")
+        .status(201);
 
     /// `GET /api/v1/trial`
-    pub static LIST_TRIALS: Route = Route::new(
-        Method::Get,
-        "/api/v1/trial",
-        "listTrials",
-    )
-    .permission("study.read");
+    pub static LIST_TRIALS: Route =
+        Route::new(Method::Get, "/api/v1/trial", "listTrials").permission("study.read");
 
     /// `GET /api/v1/trial/:trialId`
-    pub static GET_TRIAL: Route = Route::new(
-        Method::Get,
-        "/api/v1/trial/:trialId",
-        "getTrial",
-    )
-    .permission("study.read");
+    pub static GET_TRIAL: Route =
+        Route::new(Method::Get, "/api/v1/trial/:trialId", "getTrial").permission("study.read");
 
     /// `GET /api/v1/trial/:trialId/progress`
     pub static GET_TRIAL_PROGRESS: Route = Route::new(
@@ -99,44 +89,42 @@ pub mod route {
     .permission("study.read");
 
     /// `POST /api/v1/trial/:trialId/site`
-    pub static CREATE_SITE: Route = Route::new(
-        Method::Post,
-        "/api/v1/trial/:trialId/site",
-        "createSite",
-    )
-    .permission("site.write")
-    .status(201);
+    pub static CREATE_SITE: Route =
+        Route::new(Method::Post, "/api/v1/trial/:trialId/site", "createSite")
+            .permission("site.write")
+            .status(201);
 
     /// `GET /api/v1/trial/:trialId/site`
-    pub static LIST_SITES: Route = Route::new(
-        Method::Get,
-        "/api/v1/trial/:trialId/site",
-        "listSites",
-    )
-    .permission("site.read");
+    pub static LIST_SITES: Route =
+        Route::new(Method::Get, "/api/v1/trial/:trialId/site", "listSites").permission("site.read");
 }
 
 /// All routes, answered by `api`.
 pub fn routes<A: TrialApi>(api: A) -> ::tenon::rest::Routes {
     ::tenon::rest::Routes::new(api)
-        .route(&route::CREATE_TRIAL, |api, cx, req: CreateTrialReq| async move {
-            api.create_trial(&cx, req).await
-        })
-        .route(&route::LIST_TRIALS, |api, cx, req: ListTrialsReq| async move {
-            api.list_trials(&cx, req).await
-        })
+        .route(
+            &route::CREATE_TRIAL,
+            |api, cx, req: CreateTrialReq| async move { api.create_trial(&cx, req).await },
+        )
+        .route(
+            &route::LIST_TRIALS,
+            |api, cx, req: ListTrialsReq| async move { api.list_trials(&cx, req).await },
+        )
         .route(&route::GET_TRIAL, |api, cx, req: TrialReq| async move {
             api.get_trial(&cx, req).await
         })
-        .route(&route::GET_TRIAL_PROGRESS, |api, cx, req: TrialReq| async move {
-            api.get_trial_progress(&cx, req).await
-        })
-        .route(&route::CREATE_SITE, |api, cx, req: CreateSiteReq| async move {
-            api.create_site(&cx, req).await
-        })
-        .route(&route::LIST_SITES, |api, cx, req: ListSitesReq| async move {
-            api.list_sites(&cx, req).await
-        })
+        .route(
+            &route::GET_TRIAL_PROGRESS,
+            |api, cx, req: TrialReq| async move { api.get_trial_progress(&cx, req).await },
+        )
+        .route(
+            &route::CREATE_SITE,
+            |api, cx, req: CreateSiteReq| async move { api.create_site(&cx, req).await },
+        )
+        .route(
+            &route::LIST_SITES,
+            |api, cx, req: ListSitesReq| async move { api.list_sites(&cx, req).await },
+        )
         .build()
 }
 
@@ -150,14 +138,14 @@ pub struct Arm {
     pub title: String,
 }
 
-impl ::tenon::rest::bind::Object for Arm {
+impl bind::Object for Arm {
     const KEYS: &'static [&'static str] = &["code", "title"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut code = ::tenon::rest::bind::Slot::Absent;
-        let mut title = ::tenon::rest::bind::Slot::Absent;
+        let mut code = bind::Slot::Absent;
+        let mut title = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => code = json.value()?,
@@ -196,7 +184,7 @@ pub struct Cycle {
     pub questionnaires: Option<Vec<String>>,
 }
 
-impl ::tenon::rest::bind::Object for Cycle {
+impl bind::Object for Cycle {
     const KEYS: &'static [&'static str] = &[
         "code",
         "title",
@@ -207,16 +195,16 @@ impl ::tenon::rest::bind::Object for Cycle {
         "questionnaires",
     ];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut code = ::tenon::rest::bind::Slot::Absent;
-        let mut title = ::tenon::rest::bind::Slot::Absent;
-        let mut screening = ::tenon::rest::bind::Slot::Absent;
-        let mut offset_days = ::tenon::rest::bind::Slot::Absent;
-        let mut window_before_days = ::tenon::rest::bind::Slot::Absent;
-        let mut window_after_days = ::tenon::rest::bind::Slot::Absent;
-        let mut questionnaires = ::tenon::rest::bind::Slot::Absent;
+        let mut code = bind::Slot::Absent;
+        let mut title = bind::Slot::Absent;
+        let mut screening = bind::Slot::Absent;
+        let mut offset_days = bind::Slot::Absent;
+        let mut window_before_days = bind::Slot::Absent;
+        let mut window_after_days = bind::Slot::Absent;
+        let mut questionnaires = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => code = json.value()?,
@@ -295,22 +283,22 @@ pub struct CreateTrialReq {
 
 impl ::tenon::rest::Bind for CreateTrialReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for CreateTrialReq {
+impl bind::Object for CreateTrialReq {
     const KEYS: &'static [&'static str] = &["code", "title", "target", "status", "arms", "cycles"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut code = ::tenon::rest::bind::Slot::Absent;
-        let mut title = ::tenon::rest::bind::Slot::Absent;
-        let mut target = ::tenon::rest::bind::Slot::Absent;
-        let mut status = ::tenon::rest::bind::Slot::Absent;
-        let mut arms = ::tenon::rest::bind::Slot::Absent;
-        let mut cycles = ::tenon::rest::bind::Slot::Absent;
+        let mut code = bind::Slot::Absent;
+        let mut title = bind::Slot::Absent;
+        let mut target = bind::Slot::Absent;
+        let mut status = bind::Slot::Absent;
+        let mut arms = bind::Slot::Absent;
+        let mut cycles = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => code = json.value()?,
@@ -354,7 +342,7 @@ impl ::tenon::rest::Bind for TrialReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let trial_id = input.path("trialId").required();
             Some(Self {
                 trial_id: trial_id?,
@@ -376,7 +364,7 @@ impl ::tenon::rest::Bind for ListTrialsReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let cursor = input.query("cursor").optional();
             let limit = input.query("limit").range(1..=200).or(50);
             Some(Self {
@@ -438,7 +426,7 @@ pub struct CreateSiteReq {
 
 impl ::tenon::rest::Bind for CreateSiteReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let trial_id = input.path("trialId").required();
             let body: Option<CreateSiteReqBody> = input.body();
             let body = body?;
@@ -461,16 +449,16 @@ struct CreateSiteReqBody {
     target: Option<i64>,
 }
 
-impl ::tenon::rest::bind::Object for CreateSiteReqBody {
+impl bind::Object for CreateSiteReqBody {
     const KEYS: &'static [&'static str] = &["code", "name", "timeZone", "target"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut code = ::tenon::rest::bind::Slot::Absent;
-        let mut name = ::tenon::rest::bind::Slot::Absent;
-        let mut time_zone = ::tenon::rest::bind::Slot::Absent;
-        let mut target = ::tenon::rest::bind::Slot::Absent;
+        let mut code = bind::Slot::Absent;
+        let mut name = bind::Slot::Absent;
+        let mut time_zone = bind::Slot::Absent;
+        let mut target = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => code = json.value()?,
@@ -509,7 +497,7 @@ impl ::tenon::rest::Bind for ListSitesReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let trial_id = input.path("trialId").required();
             let cursor = input.query("cursor").optional();
             let limit = input.query("limit").range(1..=200).or(50);

@@ -29,18 +29,15 @@ pub trait TrialService: Send + Sync + 'static {
 /// Serves an implementation of [`TrialService`] over the network.
 pub fn serve<S: TrialService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("trial.TrialService", service)
-        .unary(
-            &methods::GET_PROGRESS,
-            |service, cx, req| async move { service.get_progress(&cx, req).await },
-        )
-        .unary(
-            &methods::GET_SITE,
-            |service, cx, req| async move { service.get_site(&cx, req).await },
-        )
-        .unary(
-            &methods::GET_ASSIGNMENT,
-            |service, cx, req| async move { service.get_assignment(&cx, req).await },
-        )
+        .unary(&methods::GET_PROGRESS, |service, cx, req| async move {
+            service.get_progress(&cx, req).await
+        })
+        .unary(&methods::GET_SITE, |service, cx, req| async move {
+            service.get_site(&cx, req).await
+        })
+        .unary(&methods::GET_ASSIGNMENT, |service, cx, req| async move {
+            service.get_assignment(&cx, req).await
+        })
         .build()
 }
 
@@ -81,12 +78,9 @@ impl TrialService for TrialClient {
         req: GetProgressReq,
     ) -> ::tenon::Result<GetProgressResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::GET_PROGRESS,
-                req,
-                |service, cx, req| service.get_progress(cx, req),
-            )
+            .unary(cx, &methods::GET_PROGRESS, req, |service, cx, req| {
+                service.get_progress(cx, req)
+            })
             .await
     }
 
@@ -96,12 +90,9 @@ impl TrialService for TrialClient {
         req: GetSiteReq,
     ) -> ::tenon::Result<GetSiteResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::GET_SITE,
-                req,
-                |service, cx, req| service.get_site(cx, req),
-            )
+            .unary(cx, &methods::GET_SITE, req, |service, cx, req| {
+                service.get_site(cx, req)
+            })
             .await
     }
 
@@ -111,12 +102,9 @@ impl TrialService for TrialClient {
         req: GetAssignmentReq,
     ) -> ::tenon::Result<GetAssignmentResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::GET_ASSIGNMENT,
-                req,
-                |service, cx, req| service.get_assignment(cx, req),
-            )
+            .unary(cx, &methods::GET_ASSIGNMENT, req, |service, cx, req| {
+                service.get_assignment(cx, req)
+            })
             .await
     }
 }
