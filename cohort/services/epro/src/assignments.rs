@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use tenon::{Context, Result};
+use tenon::{Code, Context, Result};
 use tokio::time::Instant;
-use trial_contract::rpc::{GetAssignmentReq, TrialClient, TrialService};
+use trial_contract::rpc::{GetAssignmentReq, GetAssignmentResp, TrialClient, TrialService};
 
 /// How many studies are remembered at most.
 const STUDIES_MAX: usize = 1024;
@@ -84,7 +84,11 @@ impl Assignments {
         let req = GetAssignmentReq {
             trial_id: study.to_owned(),
         };
-        let resp = self.trial.get_assignment(cx, req).await?;
+        let resp = match self.trial.get_assignment(cx, req).await {
+            // A study that the trial service does not know assigns nothing.
+            Err(error) if error.status() == Code::NotFound => GetAssignmentResp::default(),
+            answered => answered?,
+        };
         let assignment = Arc::new(Assignment {
             all: resp.all,
             assigned: resp.assigned.into_iter().collect(),
@@ -107,5 +111,105 @@ impl Assignments {
             studies.clear();
         }
         studies.entry(study.to_owned()).or_default().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tenon::{Entry, catalogue};
+    use trial_contract::rpc::{GetProgressReq, GetProgressResp, GetSiteReq, GetSiteResp};
+
+    use super::*;
+
+    static TRIAL_NOT_FOUND: Entry = Entry::new("TRIAL_NOT_FOUND", Code::NotFound, "none", "无");
+
+    /// Assigns the number of the question, so that a remembered answer shows.
+    struct Trial(Arc<AtomicUsize>);
+
+    impl TrialService for Trial {
+        async fn get_assignment(
+            &self,
+            _: &Context,
+            req: GetAssignmentReq,
+        ) -> Result<GetAssignmentResp> {
+            let number = self.0.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            match req.trial_id.as_str() {
+                "unknown" => Err(TRIAL_NOT_FOUND.error()),
+                "down" => Err(catalogue::UNAVAILABLE.error()),
+                _ => Ok(GetAssignmentResp {
+                    assigned: vec![number.to_string()],
+                    ..GetAssignmentResp::default()
+                }),
+            }
+        }
+
+        async fn get_progress(&self, _: &Context, _: GetProgressReq) -> Result<GetProgressResp> {
+            panic!("nobody asks for progress")
+        }
+
+        async fn get_site(&self, _: &Context, _: GetSiteReq) -> Result<GetSiteResp> {
+            panic!("nobody asks for a site")
+        }
+    }
+
+    fn asked() -> (Assignments, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let client = TrialClient::local(Trial(asked.clone()));
+        (Assignments::new(client, Duration::from_secs(5)), asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_remembered_for_its_time_and_not_longer() {
+        let (assignments, asked) = asked();
+        let cx = Context::background();
+        assert!(assignments.of(&cx, "T1").await.unwrap().assigns("0"));
+        tokio::time::advance(Duration::from_millis(4980)).await;
+        assert!(assignments.of(&cx, "T1").await.unwrap().assigns("0"));
+        tokio::time::advance(Duration::from_millis(20)).await;
+        assert!(assignments.of(&cx, "T1").await.unwrap().assigns("1"));
+        assert!(assignments.of(&cx, "T2").await.unwrap().assigns("2"));
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_come_together_ask_once_and_one_who_leaves_hurts_no_other() {
+        let (assignments, asked) = asked();
+        let cx = Context::background();
+        let impatient = cx.with_timeout(Duration::from_millis(5));
+        let (left, first, second) = tokio::join!(
+            assignments.of(&impatient, "T1"),
+            assignments.of(&cx, "T1"),
+            assignments.of(&cx, "T1"),
+        );
+        assert!(left.unwrap_err().is(&catalogue::DEADLINE_EXCEEDED));
+        assert!(first.unwrap().assigns("1") && second.unwrap().assigns("1"));
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_not_remembered_and_an_unknown_study_assigns_nothing() {
+        let (assignments, asked) = asked();
+        let cx = Context::background();
+        for _ in 0..2 {
+            let error = assignments.of(&cx, "down").await.unwrap_err();
+            assert!(error.is(&catalogue::UNAVAILABLE));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        let unknown = assignments.of(&cx, "unknown").await.unwrap();
+        assert!(!unknown.assigns("0") && !unknown.screens_with("0"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_memory_is_bounded() {
+        let (assignments, _) = asked();
+        let cx = Context::background().with_timeout(Duration::from_secs(600));
+        for number in 0..STUDIES_MAX + 10 {
+            assignments.of(&cx, &format!("T{number}")).await.unwrap();
+            let held = assignments.studies.lock().unwrap().len();
+            assert!(held <= STUDIES_MAX, "{held}");
+        }
     }
 }

@@ -4,6 +4,8 @@
 //!
 //! Questionnaires, responses, scores and alerts
 
+use ::tenon::rest::bind;
+
 /// The operations of `service epro-api`.
 pub trait EproApi: Send + Sync + 'static {
     /// Publishes a version of a questionnaire: a FHIR R4 Questionnaire with url and version.
@@ -109,21 +111,15 @@ pub mod route {
     .permission("questionnaire.read");
 
     /// `POST /api/v1/epro/response`
-    pub static SUBMIT_RESPONSE: Route = Route::new(
-        Method::Post,
-        "/api/v1/epro/response",
-        "submitResponse",
-    )
-    .permission("response.write")
-    .status(201);
+    pub static SUBMIT_RESPONSE: Route =
+        Route::new(Method::Post, "/api/v1/epro/response", "submitResponse")
+            .permission("response.write")
+            .status(201);
 
     /// `GET /api/v1/epro/response`
-    pub static LIST_RESPONSES: Route = Route::new(
-        Method::Get,
-        "/api/v1/epro/response",
-        "listResponses",
-    )
-    .permission("response.read");
+    pub static LIST_RESPONSES: Route =
+        Route::new(Method::Get, "/api/v1/epro/response", "listResponses")
+            .permission("response.read");
 
     /// `GET /api/v1/epro/response/:responseId`
     pub static GET_RESPONSE: Route = Route::new(
@@ -134,12 +130,8 @@ pub mod route {
     .permission("response.read");
 
     /// `GET /api/v1/epro/alert`
-    pub static LIST_ALERTS: Route = Route::new(
-        Method::Get,
-        "/api/v1/epro/alert",
-        "listAlerts",
-    )
-    .permission("alert.read");
+    pub static LIST_ALERTS: Route =
+        Route::new(Method::Get, "/api/v1/epro/alert", "listAlerts").permission("alert.read");
 
     /// `POST /api/v1/epro/alert/:id/acknowledge`
     pub static ACKNOWLEDGE_ALERT: Route = Route::new(
@@ -153,30 +145,42 @@ pub mod route {
 /// All routes, answered by `api`.
 pub fn routes<A: EproApi>(api: A) -> ::tenon::rest::Routes {
     ::tenon::rest::Routes::new(api)
-        .route(&route::PUBLISH_QUESTIONNAIRE, |api, cx, req: ::tenon::Json| async move {
-            api.publish_questionnaire(&cx, req).await
-        })
-        .route(&route::LIST_QUESTIONNAIRES, |api, cx, req: ListQuestionnairesReq| async move {
-            api.list_questionnaires(&cx, req).await
-        })
-        .route(&route::GET_QUESTIONNAIRE, |api, cx, req: QuestionnaireReq| async move {
-            api.get_questionnaire(&cx, req).await
-        })
-        .route(&route::SUBMIT_RESPONSE, |api, cx, req: ::tenon::Json| async move {
-            api.submit_response(&cx, req).await
-        })
-        .route(&route::LIST_RESPONSES, |api, cx, req: ListResponsesReq| async move {
-            api.list_responses(&cx, req).await
-        })
-        .route(&route::GET_RESPONSE, |api, cx, req: ResponseReq| async move {
-            api.get_response(&cx, req).await
-        })
-        .route(&route::LIST_ALERTS, |api, cx, req: ListAlertsReq| async move {
-            api.list_alerts(&cx, req).await
-        })
-        .route(&route::ACKNOWLEDGE_ALERT, |api, cx, req: AcknowledgeAlertReq| async move {
-            api.acknowledge_alert(&cx, req).await
-        })
+        .route(
+            &route::PUBLISH_QUESTIONNAIRE,
+            |api, cx, req: ::tenon::Json| async move { api.publish_questionnaire(&cx, req).await },
+        )
+        .route(
+            &route::LIST_QUESTIONNAIRES,
+            |api, cx, req: ListQuestionnairesReq| async move {
+                api.list_questionnaires(&cx, req).await
+            },
+        )
+        .route(
+            &route::GET_QUESTIONNAIRE,
+            |api, cx, req: QuestionnaireReq| async move { api.get_questionnaire(&cx, req).await },
+        )
+        .route(
+            &route::SUBMIT_RESPONSE,
+            |api, cx, req: ::tenon::Json| async move { api.submit_response(&cx, req).await },
+        )
+        .route(
+            &route::LIST_RESPONSES,
+            |api, cx, req: ListResponsesReq| async move { api.list_responses(&cx, req).await },
+        )
+        .route(
+            &route::GET_RESPONSE,
+            |api, cx, req: ResponseReq| async move { api.get_response(&cx, req).await },
+        )
+        .route(
+            &route::LIST_ALERTS,
+            |api, cx, req: ListAlertsReq| async move { api.list_alerts(&cx, req).await },
+        )
+        .route(
+            &route::ACKNOWLEDGE_ALERT,
+            |api, cx, req: AcknowledgeAlertReq| async move {
+                api.acknowledge_alert(&cx, req).await
+            },
+        )
         .build()
 }
 
@@ -255,7 +259,7 @@ impl ::tenon::rest::Bind for ListQuestionnairesReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let cursor = input.query("cursor").optional();
             let limit = input.query("limit").range(1..=200).or(50);
             Some(Self {
@@ -288,7 +292,7 @@ impl ::tenon::rest::Bind for QuestionnaireReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let questionnaire_id = input.path("questionnaireId").required();
             Some(Self {
                 questionnaire_id: questionnaire_id?,
@@ -338,7 +342,7 @@ impl ::tenon::rest::Bind for ResponseReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let response_id = input.path("responseId").required();
             Some(Self {
                 response_id: response_id?,
@@ -364,7 +368,7 @@ impl ::tenon::rest::Bind for ListResponsesReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let subject_id = input.query("subjectId").optional();
             let trial_id = input.query("trialId").optional();
             let cursor = input.query("cursor").optional();
@@ -438,7 +442,7 @@ impl ::tenon::rest::Bind for ListAlertsReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let trial_id = input.query("trialId").optional();
             let status = input
                 .query("status")
@@ -478,7 +482,7 @@ pub struct AcknowledgeAlertReq {
 
 impl ::tenon::rest::Bind for AcknowledgeAlertReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let id = input.path("id").required();
             let body: Option<AcknowledgeAlertReqBody> = input.body();
             let body = body?;
@@ -495,13 +499,13 @@ struct AcknowledgeAlertReqBody {
     note: Option<String>,
 }
 
-impl ::tenon::rest::bind::Object for AcknowledgeAlertReqBody {
+impl bind::Object for AcknowledgeAlertReqBody {
     const KEYS: &'static [&'static str] = &["note"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut note = ::tenon::rest::bind::Slot::Absent;
+        let mut note = bind::Slot::Absent;
         while json.next_key()?.is_some() {
             note = json.value()?;
         }

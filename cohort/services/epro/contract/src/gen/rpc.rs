@@ -15,10 +15,9 @@ pub trait EproService: Send + Sync + 'static {
 /// Serves an implementation of [`EproService`] over the network.
 pub fn serve<S: EproService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("epro.EproService", service)
-        .unary(
-            &methods::GET_EPRO_DATA,
-            |service, cx, req| async move { service.get_epro_data(&cx, req).await },
-        )
+        .unary(&methods::GET_EPRO_DATA, |service, cx, req| async move {
+            service.get_epro_data(&cx, req).await
+        })
         .build()
 }
 
@@ -59,12 +58,9 @@ impl EproService for EproClient {
         req: GetEproDataReq,
     ) -> ::tenon::Result<GetEproDataResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::GET_EPRO_DATA,
-                req,
-                |service, cx, req| service.get_epro_data(cx, req),
-            )
+            .unary(cx, &methods::GET_EPRO_DATA, req, |service, cx, req| {
+                service.get_epro_data(cx, req)
+            })
             .await
     }
 }
