@@ -1,0 +1,219 @@
+//! The arguments of the command. No secret is ever one of them: others on the machine see them.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tenon::config::{LogConfig, LogFormat, LogLevel};
+
+/// A platform for clinical research: subjects, questionnaires, scores and their audit trail.
+#[derive(Debug, Parser)]
+#[command(name = "cohort", version, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole platform in this process.
+    Up(Up),
+    /// Run one service as this process.
+    Serve {
+        /// Which one.
+        #[arg(value_enum)]
+        service: Served,
+        /// Its configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Create subjects from a CSV file, and move them to where they stand.
+    Import(Import),
+    /// Look after the audit trail.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+    /// Copy the data and its keys into one file, also while the platform runs.
+    Backup {
+        #[command(flatten)]
+        data: Data,
+        /// The file to write; it must not exist.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Bring a backup back into an empty data folder.
+    Restore {
+        /// The file that `cohort backup` wrote.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Look after accounts without being able to log in.
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+    /// Ask a running process whether it is ready; exit code 0 if it is.
+    Health {
+        /// Its admin address.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8889")]
+        admin: String,
+    },
+    /// Print the version.
+    Version,
+}
+
+/// `cohort up`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Make demonstration accounts, a study and subjects, and write demo.json; again changes nothing.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Where the REST interface of all services listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where the progress service listens. It asks nobody for a token.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    pub(crate) progress: SocketAddr,
+    /// Where health, metrics and the route table are.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8889")]
+    pub(crate) admin: SocketAddr,
+    /// How many writes one commit takes at most; 1 turns group commit off.
+    #[arg(long, value_name = "N", default_value_t = 512, hide = true,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    pub(crate) batch_max: usize,
+    #[command(flatten)]
+    pub(crate) log: Log,
+}
+
+/// The folder of the data.
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    /// The folder of the data and its keys.
+    #[arg(long = "data", value_name = "DIR", default_value = "./cohort-data")]
+    pub(crate) folder: PathBuf,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// The lowest level that is logged, on standard error.
+    #[arg(long = "log-level", value_enum, default_value = "info")]
+    level: Level,
+    /// How lines are logged; `pretty` at a terminal, else `json`, when it is not given.
+    #[arg(long = "log-format", value_enum)]
+    format: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Json,
+    Pretty,
+}
+
+impl Log {
+    /// The section of a configuration that says the same.
+    pub(crate) fn config(&self) -> LogConfig {
+        use std::io::IsTerminal;
+        let by_terminal = if std::io::stderr().is_terminal() {
+            Format::Pretty
+        } else {
+            Format::Json
+        };
+        LogConfig {
+            level: match self.level {
+                Level::Error => LogLevel::Error,
+                Level::Warn => LogLevel::Warn,
+                Level::Info => LogLevel::Info,
+                Level::Debug => LogLevel::Debug,
+                Level::Trace => LogLevel::Trace,
+            },
+            format: match self.format.unwrap_or(by_terminal) {
+                Format::Json => LogFormat::Json,
+                Format::Pretty => LogFormat::Pretty,
+            },
+        }
+    }
+}
+
+/// What can be a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Served {
+    /// Accounts, grants, sessions and tokens.
+    Identity,
+    /// Studies, sites and their targets.
+    Trial,
+    /// Subjects and persons.
+    Patient,
+    /// Questionnaires, responses and scores.
+    Epro,
+    /// The address in front of the others.
+    Gateway,
+    /// How far enrolment has come.
+    Progress,
+}
+
+/// `cohort import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The address of the gateway, http:// or https://.
+    #[arg(long)]
+    pub(crate) url: String,
+    /// A file that holds the access token of an account that may create subjects in the study.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: PathBuf,
+    /// The id of the study.
+    #[arg(long, value_name = "ID")]
+    pub(crate) trial: String,
+    /// Which column is what (YAML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map: PathBuf,
+    /// Where to write what is wrong with the rows, as CSV.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) errors: Option<PathBuf>,
+    /// Check every row and say what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How many requests are on their way at once.
+    #[arg(long, value_name = "N", default_value_t = 8,
+          value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) concurrency: u8,
+    /// The rows, with a header line, in UTF-8.
+    #[arg(value_name = "CSV")]
+    pub(crate) rows: PathBuf,
+}
+
+/// `cohort audit`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Read the whole trail of every service and check its chains, also while the platform runs.
+    Verify {
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// `cohort account`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Give an account a new random password, and end its sessions.
+    Reset {
+        /// The user name.
+        username: String,
+        #[command(flatten)]
+        data: Data,
+    },
+}

@@ -1,0 +1,169 @@
+//! `cohort up`: the whole platform in this process.
+//!
+//! What it prints on standard output is meant to be read by programs as well, a line each:
+//!
+//! ```text
+//! gateway http://127.0.0.1:8080
+//! progress http://127.0.0.1:8081
+//! admin http://127.0.0.1:8889
+//! administrator admin PASSWORD      (only on the first start)
+//! {"gateway": ..., ...}             (only with --demo: what demo.json holds)
+//! ready
+//! ```
+//!
+//! Logs go to standard error. `/readyz` answers 200 from `ready` on.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use identity::setup;
+use tenon::{Context, Running, StartError, catalogue, telemetry};
+
+use crate::{
+    Outcome, account,
+    arguments::Up,
+    compose::{Platform, Settings, compose},
+    data::Folder,
+    demo, screen,
+};
+
+/// Runs until a signal.
+pub(crate) fn run(arguments: &Up) -> Result<Outcome> {
+    let folder = Folder::new(&arguments.data.folder);
+    let _lock = folder.lock()?;
+    telemetry::init_logs(&arguments.log.config())?;
+    let settings = Settings {
+        folder,
+        listen: arguments.listen,
+        progress: arguments.progress,
+        admin: arguments.admin,
+        batch_max: arguments.batch_max,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&settings, arguments.demo))?;
+    Ok(Outcome::Good)
+}
+
+async fn serve(settings: &Settings, demo: bool) -> Result<()> {
+    let runtime = tenon::Runtime::default();
+    let life = runtime.life.clone();
+    life.on_signals()?;
+    let Platform { process, accounts } = compose(settings, runtime).await?;
+    let ready = Arc::new(AtomicBool::new(false));
+    let seen = ready.clone();
+    let process = process.probe("start", move || {
+        let ready = seen.load(Ordering::Acquire);
+        async move {
+            if ready {
+                Ok(())
+            } else {
+                Err(catalogue::UNAVAILABLE.error())
+            }
+        }
+    });
+    let running = process
+        .start()
+        .await
+        .map_err(|problem| by_flags(&problem))?;
+    let finished = tokio::select! {
+        outcome = finish(&running, settings, &accounts, demo) => Some(outcome),
+        // Told to stop before it was ready.
+        () = life.draining() => None,
+    };
+    match &finished {
+        Some(Ok(())) => {
+            ready.store(true, Ordering::Release);
+            screen::say("ready");
+        }
+        Some(Err(_)) => life.drain(),
+        None => {}
+    }
+    let ended = running.wait().await;
+    finished.transpose()?;
+    ended.map_err(|error| described(&error))
+}
+
+/// What is left to do once the doors are open: tell where they are, and make the first accounts.
+async fn finish(
+    running: &Running,
+    settings: &Settings,
+    accounts: &identity::ServiceContext,
+    demo: bool,
+) -> Result<()> {
+    let address = |door: &str| {
+        let found = running.address(door);
+        found.with_context(|| format!("the door {door} is not open"))
+    };
+    let gateway = url(address("gateway.rest")?);
+    let admin = url(address("admin")?);
+    screen::say(format_args!("gateway {gateway}"));
+    screen::say(format_args!("progress {}", url(address("progress.rest")?)));
+    screen::say(format_args!("admin {admin}"));
+    for (flag, address) in [
+        ("--listen", settings.listen),
+        ("--progress", settings.progress),
+    ] {
+        if !address.ip().is_loopback() {
+            screen::tell(format_args!(
+                "attention: {flag} {address} can be reached from other machines, and what is sent is not \
+                 encrypted; put a proxy with TLS before it"
+            ));
+        }
+    }
+    let cx = Context::background();
+    if let Some(first) = setup::ensure_administrator(&cx, accounts)
+        .await
+        .map_err(|error| described(&error))?
+    {
+        // It is shown here once and never logged.
+        screen::say(account::shown("administrator", &first));
+    }
+    if demo {
+        let accounts = accounts.clone();
+        let folder = settings.folder.clone();
+        let made =
+            tokio::task::spawn_blocking(move || demo::make(&folder, &gateway, &admin, &accounts));
+        let made = made.await?.context("the demonstration could not be made")?;
+        screen::say(made);
+    }
+    Ok(())
+}
+
+/// The address of a door for somebody on this machine.
+fn url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// A problem of the start in terms of the flags, where the text names keys of a configuration.
+fn by_flags(problem: &StartError) -> anyhow::Error {
+    let keys = [
+        ("`gateway: rest.listen`", "`--listen`"),
+        ("`progress: rest.listen`", "`--progress`"),
+        ("`admin.listen`", "`--admin`"),
+    ];
+    let text = keys.iter().fold(problem.to_string(), |text, (key, flag)| {
+        text.replace(key, flag)
+    });
+    anyhow!(text)
+}
+
+/// An error with its cause, which the operator of the machine may see.
+pub(crate) fn described(error: &tenon::Error) -> anyhow::Error {
+    match error.cause_chain() {
+        Some(cause) => anyhow!("{error}: {cause}"),
+        None => anyhow!("{error}"),
+    }
+}
