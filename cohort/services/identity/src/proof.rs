@@ -130,12 +130,16 @@ async fn fail(
         record(tx, failed, account.as_deref()).await
     });
     match stored.await {
-        Ok(()) => LOGIN_FAILED.error(),
+        Ok(failures) => {
+            tracing::warn!(target: "security", failures, "login failed");
+            LOGIN_FAILED.error()
+        }
         Err(error) => error,
     }
 }
 
-async fn record(tx: &mut Tx, failed: Failed, account: Option<&str>) -> Result<()> {
+/// Counts and records a failure. Returns how many there are now.
+async fn record(tx: &mut Tx, failed: Failed, account: Option<&str>) -> Result<u32> {
     let Failed { name, action, now } = failed;
     let failure = attempt::count(tx, name, account, now).await?;
     let (entity, id) = match account {
@@ -152,11 +156,5 @@ async fn record(tx: &mut Tx, failed: Failed, account: Option<&str>) -> Result<()
         told.attributes.insert("until".to_owned(), until);
         append(tx, &told).await?;
     }
-    tracing::warn!(
-        target: "security",
-        entity,
-        failures = failure.count,
-        "login failed"
-    );
-    Ok(())
+    Ok(failure.count)
 }

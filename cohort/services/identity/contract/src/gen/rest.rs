@@ -4,6 +4,8 @@
 //!
 //! Accounts, roles and grants, sessions, tokens and their public keys
 
+use ::tenon::rest::bind;
+
 /// The operations of `service identity-api`.
 pub trait IdentityApi: Send + Sync + 'static {
     /// Exchanges a user name and password for tokens.
@@ -106,61 +108,35 @@ pub mod route {
     use ::tenon::rest::{Method, Route};
 
     /// `POST /api/v1/identity/login`
-    pub static LOGIN: Route = Route::new(
-        Method::Post,
-        "/api/v1/identity/login",
-        "login",
-    )
-    .permission("public");
+    pub static LOGIN: Route =
+        Route::new(Method::Post, "/api/v1/identity/login", "login").permission("public");
 
     /// `POST /api/v1/identity/refresh`
-    pub static REFRESH: Route = Route::new(
-        Method::Post,
-        "/api/v1/identity/refresh",
-        "refresh",
-    )
-    .permission("public");
+    pub static REFRESH: Route =
+        Route::new(Method::Post, "/api/v1/identity/refresh", "refresh").permission("public");
 
     /// `GET /api/v1/identity/keys`
-    pub static KEYS: Route = Route::new(
-        Method::Get,
-        "/api/v1/identity/keys",
-        "keys",
-    )
-    .permission("public");
+    pub static KEYS: Route =
+        Route::new(Method::Get, "/api/v1/identity/keys", "keys").permission("public");
 
     /// `POST /api/v1/identity/logout`
-    pub static LOGOUT: Route = Route::new(
-        Method::Post,
-        "/api/v1/identity/logout",
-        "logout",
-    )
-    .permission("account.self");
+    pub static LOGOUT: Route =
+        Route::new(Method::Post, "/api/v1/identity/logout", "logout").permission("account.self");
 
     /// `GET /api/v1/identity/me`
-    pub static ME: Route = Route::new(
-        Method::Get,
-        "/api/v1/identity/me",
-        "me",
-    )
-    .permission("account.self");
+    pub static ME: Route =
+        Route::new(Method::Get, "/api/v1/identity/me", "me").permission("account.self");
 
     /// `POST /api/v1/identity/password`
-    pub static CHANGE_PASSWORD: Route = Route::new(
-        Method::Post,
-        "/api/v1/identity/password",
-        "changePassword",
-    )
-    .permission("account.self");
+    pub static CHANGE_PASSWORD: Route =
+        Route::new(Method::Post, "/api/v1/identity/password", "changePassword")
+            .permission("account.self");
 
     /// `POST /api/v1/identity/account`
-    pub static CREATE_ACCOUNT: Route = Route::new(
-        Method::Post,
-        "/api/v1/identity/account",
-        "createAccount",
-    )
-    .permission("account.write")
-    .status(201);
+    pub static CREATE_ACCOUNT: Route =
+        Route::new(Method::Post, "/api/v1/identity/account", "createAccount")
+            .permission("account.write")
+            .status(201);
 
     /// `POST /api/v1/identity/account/:id/status`
     pub static SET_ACCOUNT_STATUS: Route = Route::new(
@@ -171,12 +147,9 @@ pub mod route {
     .permission("account.write");
 
     /// `GET /api/v1/identity/account`
-    pub static LIST_ACCOUNTS: Route = Route::new(
-        Method::Get,
-        "/api/v1/identity/account",
-        "listAccounts",
-    )
-    .permission("account.read");
+    pub static LIST_ACCOUNTS: Route =
+        Route::new(Method::Get, "/api/v1/identity/account", "listAccounts")
+            .permission("account.read");
 
     /// `POST /api/v1/identity/account/:id/grant`
     pub static GRANT_ROLE: Route = Route::new(
@@ -213,18 +186,24 @@ pub fn routes<A: IdentityApi>(api: A) -> ::tenon::rest::Routes {
         .route(&route::ME, |api, cx, (): ()| async move {
             api.me(&cx).await
         })
-        .route(&route::CHANGE_PASSWORD, |api, cx, req: ChangePasswordReq| async move {
-            api.change_password(&cx, req).await
-        })
-        .route(&route::CREATE_ACCOUNT, |api, cx, req: CreateAccountReq| async move {
-            api.create_account(&cx, req).await
-        })
-        .route(&route::SET_ACCOUNT_STATUS, |api, cx, req: SetAccountStatusReq| async move {
-            api.set_account_status(&cx, req).await
-        })
-        .route(&route::LIST_ACCOUNTS, |api, cx, req: ListAccountsReq| async move {
-            api.list_accounts(&cx, req).await
-        })
+        .route(
+            &route::CHANGE_PASSWORD,
+            |api, cx, req: ChangePasswordReq| async move { api.change_password(&cx, req).await },
+        )
+        .route(
+            &route::CREATE_ACCOUNT,
+            |api, cx, req: CreateAccountReq| async move { api.create_account(&cx, req).await },
+        )
+        .route(
+            &route::SET_ACCOUNT_STATUS,
+            |api, cx, req: SetAccountStatusReq| async move {
+                api.set_account_status(&cx, req).await
+            },
+        )
+        .route(
+            &route::LIST_ACCOUNTS,
+            |api, cx, req: ListAccountsReq| async move { api.list_accounts(&cx, req).await },
+        )
         .route(&route::GRANT_ROLE, |api, cx, req: GrantReq| async move {
             api.grant_role(&cx, req).await
         })
@@ -246,18 +225,18 @@ pub struct LoginReq {
 
 impl ::tenon::rest::Bind for LoginReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for LoginReq {
+impl bind::Object for LoginReq {
     const KEYS: &'static [&'static str] = &["username", "password"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut username = ::tenon::rest::bind::Slot::Absent;
-        let mut password = ::tenon::rest::bind::Slot::Absent;
+        let mut username = bind::Slot::Absent;
+        let mut password = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => username = json.value()?,
@@ -285,17 +264,17 @@ pub struct RefreshReq {
 
 impl ::tenon::rest::Bind for RefreshReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for RefreshReq {
+impl bind::Object for RefreshReq {
     const KEYS: &'static [&'static str] = &["refreshToken"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut refresh_token = ::tenon::rest::bind::Slot::Absent;
+        let mut refresh_token = bind::Slot::Absent;
         while json.next_key()?.is_some() {
             refresh_token = json.value()?;
         }
@@ -331,17 +310,17 @@ pub struct LogoutReq {
 
 impl ::tenon::rest::Bind for LogoutReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for LogoutReq {
+impl bind::Object for LogoutReq {
     const KEYS: &'static [&'static str] = &["refreshToken"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut refresh_token = ::tenon::rest::bind::Slot::Absent;
+        let mut refresh_token = bind::Slot::Absent;
         while json.next_key()?.is_some() {
             refresh_token = json.value()?;
         }
@@ -368,15 +347,15 @@ pub struct Grant {
     pub site_id: Option<String>,
 }
 
-impl ::tenon::rest::bind::Object for Grant {
+impl bind::Object for Grant {
     const KEYS: &'static [&'static str] = &["role", "trialId", "siteId"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut role = ::tenon::rest::bind::Slot::Absent;
-        let mut trial_id = ::tenon::rest::bind::Slot::Absent;
-        let mut site_id = ::tenon::rest::bind::Slot::Absent;
+        let mut role = bind::Slot::Absent;
+        let mut trial_id = bind::Slot::Absent;
+        let mut site_id = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => role = json.value()?,
@@ -444,20 +423,20 @@ pub struct CreateAccountReq {
 
 impl ::tenon::rest::Bind for CreateAccountReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for CreateAccountReq {
+impl bind::Object for CreateAccountReq {
     const KEYS: &'static [&'static str] = &["username", "password", "grants", "subjectId"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut username = ::tenon::rest::bind::Slot::Absent;
-        let mut password = ::tenon::rest::bind::Slot::Absent;
-        let mut grants = ::tenon::rest::bind::Slot::Absent;
-        let mut subject_id = ::tenon::rest::bind::Slot::Absent;
+        let mut username = bind::Slot::Absent;
+        let mut password = bind::Slot::Absent;
+        let mut grants = bind::Slot::Absent;
+        let mut subject_id = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => username = json.value()?,
@@ -494,7 +473,7 @@ impl ::tenon::rest::Bind for ListAccountsReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let cursor = input.query("cursor").optional();
             let limit = input.query("limit").range(1..=200).or(50);
             Some(Self {
@@ -531,7 +510,7 @@ pub struct GrantReq {
 
 impl ::tenon::rest::Bind for GrantReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let id = input.path("id").required();
             let body: Option<GrantReqBody> = input.body();
             let body = body?;
@@ -552,15 +531,15 @@ struct GrantReqBody {
     site_id: Option<String>,
 }
 
-impl ::tenon::rest::bind::Object for GrantReqBody {
+impl bind::Object for GrantReqBody {
     const KEYS: &'static [&'static str] = &["role", "trialId", "siteId"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut role = ::tenon::rest::bind::Slot::Absent;
-        let mut trial_id = ::tenon::rest::bind::Slot::Absent;
-        let mut site_id = ::tenon::rest::bind::Slot::Absent;
+        let mut role = bind::Slot::Absent;
+        let mut trial_id = bind::Slot::Absent;
+        let mut site_id = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => role = json.value()?,
@@ -606,7 +585,7 @@ pub struct RevokeReq {
 
 impl ::tenon::rest::Bind for RevokeReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let id = input.path("id").required();
             let body: Option<RevokeReqBody> = input.body();
             let body = body?;
@@ -627,15 +606,15 @@ struct RevokeReqBody {
     site_id: Option<String>,
 }
 
-impl ::tenon::rest::bind::Object for RevokeReqBody {
+impl bind::Object for RevokeReqBody {
     const KEYS: &'static [&'static str] = &["role", "trialId", "siteId"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut role = ::tenon::rest::bind::Slot::Absent;
-        let mut trial_id = ::tenon::rest::bind::Slot::Absent;
-        let mut site_id = ::tenon::rest::bind::Slot::Absent;
+        let mut role = bind::Slot::Absent;
+        let mut trial_id = bind::Slot::Absent;
+        let mut site_id = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => role = json.value()?,
@@ -679,7 +658,7 @@ pub struct SetAccountStatusReq {
 
 impl ::tenon::rest::Bind for SetAccountStatusReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let id = input.path("id").required();
             let body: Option<SetAccountStatusReqBody> = input.body();
             let body = body?;
@@ -698,14 +677,14 @@ struct SetAccountStatusReqBody {
     reason: String,
 }
 
-impl ::tenon::rest::bind::Object for SetAccountStatusReqBody {
+impl bind::Object for SetAccountStatusReqBody {
     const KEYS: &'static [&'static str] = &["status", "reason"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut status = ::tenon::rest::bind::Slot::Absent;
-        let mut reason = ::tenon::rest::bind::Slot::Absent;
+        let mut status = bind::Slot::Absent;
+        let mut reason = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => status = json.value()?,
@@ -738,18 +717,18 @@ pub struct ChangePasswordReq {
 
 impl ::tenon::rest::Bind for ChangePasswordReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for ChangePasswordReq {
+impl bind::Object for ChangePasswordReq {
     const KEYS: &'static [&'static str] = &["currentPassword", "newPassword"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut current_password = ::tenon::rest::bind::Slot::Absent;
-        let mut new_password = ::tenon::rest::bind::Slot::Absent;
+        let mut current_password = bind::Slot::Absent;
+        let mut new_password = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => current_password = json.value()?,

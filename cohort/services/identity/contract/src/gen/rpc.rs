@@ -22,14 +22,12 @@ pub trait IdentityService: Send + Sync + 'static {
 /// Serves an implementation of [`IdentityService`] over the network.
 pub fn serve<S: IdentityService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("identity.IdentityService", service)
-        .unary(
-            &methods::GET_ACCOUNT,
-            |service, cx, req| async move { service.get_account(&cx, req).await },
-        )
-        .unary(
-            &methods::GET_KEYS,
-            |service, cx, req| async move { service.get_keys(&cx, req).await },
-        )
+        .unary(&methods::GET_ACCOUNT, |service, cx, req| async move {
+            service.get_account(&cx, req).await
+        })
+        .unary(&methods::GET_KEYS, |service, cx, req| async move {
+            service.get_keys(&cx, req).await
+        })
         .build()
 }
 
@@ -70,12 +68,9 @@ impl IdentityService for IdentityClient {
         req: GetAccountReq,
     ) -> ::tenon::Result<GetAccountResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::GET_ACCOUNT,
-                req,
-                |service, cx, req| service.get_account(cx, req),
-            )
+            .unary(cx, &methods::GET_ACCOUNT, req, |service, cx, req| {
+                service.get_account(cx, req)
+            })
             .await
     }
 
@@ -85,12 +80,9 @@ impl IdentityService for IdentityClient {
         req: GetKeysReq,
     ) -> ::tenon::Result<GetKeysResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::GET_KEYS,
-                req,
-                |service, cx, req| service.get_keys(cx, req),
-            )
+            .unary(cx, &methods::GET_KEYS, req, |service, cx, req| {
+                service.get_keys(cx, req)
+            })
             .await
     }
 }
