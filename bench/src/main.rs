@@ -52,7 +52,9 @@ pub(crate) struct Plan {
     pub(crate) warm_up: Duration,
     /// How long is counted.
     pub(crate) window: Duration,
-    /// How long the rows of the whole platform count, which have fewer turns.
+    /// How often the whole platform has its turn.
+    pub(crate) platform_rounds: usize,
+    /// How long is counted then; what it stores must be read again for the proof.
     pub(crate) platform_window: Duration,
     /// How many connections the memory row opens, where the limit of open files allows.
     pub(crate) connections: usize,
@@ -65,6 +67,7 @@ impl Plan {
                 rounds: 3,
                 warm_up: Duration::from_millis(150),
                 window: Duration::from_millis(500),
+                platform_rounds: 1,
                 platform_window: Duration::from_millis(1500),
                 connections: 10_000,
             }
@@ -73,7 +76,8 @@ impl Plan {
                 rounds: 5,
                 warm_up: Duration::from_millis(500),
                 window: Duration::from_secs(2),
-                platform_window: Duration::from_secs(5),
+                platform_rounds: 3,
+                platform_window: Duration::from_secs(4),
                 connections: 10_000,
             }
         }

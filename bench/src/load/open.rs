@@ -38,6 +38,7 @@ pub(crate) async fn open<C: Caller>(
     let began = Instant::now();
     let until = began + window;
     for caller in callers {
+        // Never longer than the schedule, which is finite.
         let (queue, due) = mpsc::unbounded_channel();
         queues.push(queue);
         tasks.spawn(answer(caller, due, until));

@@ -23,8 +23,7 @@ const REST: Duration = Duration::from_millis(1500);
 
 /// Prints the row.
 pub(crate) async fn print(plan: &Plan, issuer: &Issuer) -> anyhow::Result<()> {
-    let allowed = machine::open_files_max()?.saturating_sub(RESERVE);
-    let connections = plan.connections.min(allowed);
+    let connections = connections(plan)?;
     println!();
     println!("{connections} keep-alive connections, one POST done on each; aim at most 16 KiB");
     if connections < plan.connections {
@@ -48,6 +47,12 @@ pub(crate) async fn print(plan: &Plan, issuer: &Issuer) -> anyhow::Result<()> {
         show(name, &server, &request, connections).await?;
     }
     Ok(())
+}
+
+/// How many connections the limit of open files allows, at most what the plan says.
+pub(crate) fn connections(plan: &Plan) -> anyhow::Result<usize> {
+    let allowed = machine::open_files_max()?.saturating_sub(RESERVE);
+    Ok(plan.connections.min(allowed))
 }
 
 async fn show(
