@@ -62,8 +62,9 @@ where
             () = life.draining() => break,
             accepted = door.accept() => accepted,
         };
+        let (read, tcp) = tcp.into_split();
         let connection = Connection {
-            tcp: Arc::new(tcp),
+            tcp,
             peer,
             options: options.clone(),
             life: life.clone(),
@@ -71,7 +72,7 @@ where
         };
         let service = service.clone();
         tasks.spawn(async move {
-            connection.serve(service).await;
+            connection.serve(read, service).await;
             drop(place);
         });
     }

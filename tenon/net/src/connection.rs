@@ -20,7 +20,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tenon_core::Lifecycle;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
@@ -43,7 +46,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// An accepted connection.
 pub(crate) struct Connection {
-    pub(crate) tcp: Arc<TcpStream>,
+    /// The half that nobody writes to: hyper has the other, this one is watched.
+    pub(crate) tcp: OwnedWriteHalf,
     pub(crate) peer: SocketAddr,
     pub(crate) options: Arc<Options>,
     pub(crate) life: Lifecycle,
@@ -52,7 +56,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Serves requests until one side has enough.
-    pub(crate) async fn serve<S, B>(self, service: S)
+    pub(crate) async fn serve<S, B>(self, read: OwnedReadHalf, service: S)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
             + Clone
@@ -65,7 +69,7 @@ impl Connection {
     {
         let activity = Arc::new(Activity::new(&self.options));
         let io = TokioIo::new(Socket {
-            tcp: self.tcp.clone(),
+            tcp: read,
             activity: activity.clone(),
         });
         let peer = Peer(self.peer);
@@ -102,19 +106,21 @@ impl Connection {
         tracing::trace!(peer = %self.peer, ?end, "connection ended");
         match end {
             End::Served => {
-                let lingering = socket::linger(&self.tcp);
+                let lingering = socket::linger(self.tcp.as_ref());
                 let _ = self.cut.run_until_cancelled(lingering).await;
             }
-            End::BrokenOff => socket::reset_on_close(&self.tcp),
+            End::BrokenOff => socket::reset_on_close(self.tcp.as_ref()),
             _ => {}
         }
+        // Dropping it would send an orderly end first, also where a reset is meant.
+        self.tcp.forget();
     }
 
     /// Polls the connection beside everything that may end it. Returning drops it, and with it
     /// the requests in flight.
     async fn drive(&self, served: impl Served, activity: &Activity) -> End {
         let mut served = pin!(served);
-        let mut gone = pin!(socket::peer_gone(&self.tcp));
+        let mut gone = pin!(socket::peer_gone(self.tcp.as_ref()));
         let mut drain = pin!(self.life.draining());
         let mut cut = pin!(self.cut.cancelled());
         let mut timer = pin!(tokio::time::sleep_until(activity.due()));
