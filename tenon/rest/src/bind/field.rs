@@ -44,6 +44,7 @@ pub struct Field<'a, T> {
 }
 
 impl<'a, T> Field<'a, T> {
+    #[inline]
     pub(super) fn new(at: At<'a>, slot: Slot<T>) -> Self {
         Self { at, slot }
     }
@@ -54,6 +55,7 @@ impl<'a, T> Field<'a, T> {
     }
 
     /// Any rule: `rule` looks at the value and records what does not fit.
+    #[inline]
     pub fn check(self, rule: impl FnOnce(&T, &At<'a>)) -> Self {
         if let Slot::Value(value) = &self.slot {
             rule(value, &self.at);
@@ -62,6 +64,7 @@ impl<'a, T> Field<'a, T> {
     }
 
     /// The value must be in the range; either end may be open.
+    #[inline]
     pub fn range<R: RangeBounds<T>>(self, range: R) -> Self
     where
         T: PartialOrd + Display,
@@ -118,6 +121,7 @@ impl<'a, T> Field<'a, T> {
     }
 
     /// The value, or `None` inside where it is absent or `null`.
+    #[inline]
     pub fn optional(self) -> Option<Option<T>> {
         match self.slot {
             Slot::Value(value) => Some(Some(value)),
@@ -143,6 +147,7 @@ impl<'a, T> Field<'a, T> {
 
 impl<T: Kind> Field<'_, T> {
     /// The value; absent and `null` are violations.
+    #[inline]
     pub fn required(self) -> Option<T> {
         match self.slot {
             Slot::Value(value) => Some(value),

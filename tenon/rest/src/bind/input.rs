@@ -8,7 +8,7 @@ use tenon_core::{Error, Result, Violation, catalogue};
 use super::{
     At, Field, Json, Parts, Slot, Text,
     json::{Reader, element},
-    report::Report,
+    report::{Place, Report},
     text::decode,
 };
 
@@ -52,7 +52,7 @@ pub struct Input<'a> {
 impl Input<'_> {
     /// A parameter of the path.
     pub fn path<T: Text>(&self, name: &'static str) -> Field<'_, T> {
-        let at = At::top(&self.report, "path", name);
+        let at = At::top(&self.report, &Place::Path, name);
         let mut given = self.parts.path.iter().filter(|(key, _)| *key == name);
         let slot = given
             .next()
@@ -62,7 +62,7 @@ impl Input<'_> {
 
     /// A query parameter that is given once. Empty text is absent, save for strings.
     pub fn query<T: Text>(&self, name: &'static str) -> Field<'_, T> {
-        let at = At::top(&self.report, "query", name);
+        let at = At::top(&self.report, &Place::Query, name);
         let mut given = self.pairs(name);
         let Some(raw) = given.next() else {
             return Field::new(at, Slot::Absent);
@@ -82,7 +82,7 @@ impl Input<'_> {
     /// A query parameter that is a list: `a=1&a=2`, `a[]=1&a[]=2` or `a=1,2`. A comma that is
     /// percent-encoded does not split strings. Empty text is an empty list.
     pub fn query_list<T: Text>(&self, name: &'static str) -> Field<'_, Vec<T>> {
-        let at = At::top(&self.report, "query", name);
+        let at = At::top(&self.report, &Place::Query, name);
         let raws: Vec<&str> = self.pairs(name).collect();
         if raws.is_empty() {
             return Field::new(at, Slot::Absent);
@@ -102,7 +102,7 @@ impl Input<'_> {
     /// A header that is given once; its name may be written in any case. Empty text is absent,
     /// save for strings.
     pub fn header<T: Text>(&self, name: &'static str) -> Field<'_, T> {
-        let at = At::top(&self.report, "header", name);
+        let at = At::top(&self.report, &Place::Header, name);
         let mut given = self.parts.headers.get_all(name).iter();
         let Some(value) = given.next() else {
             return Field::new(at, Slot::Absent);
@@ -121,7 +121,7 @@ impl Input<'_> {
 
     /// A header that is a list: given several times, or with commas.
     pub fn header_list<T: Text>(&self, name: &'static str) -> Field<'_, Vec<T>> {
-        let at = At::top(&self.report, "header", name);
+        let at = At::top(&self.report, &Place::Header, name);
         let mut texts = Vec::new();
         let mut given = false;
         for value in self.parts.headers.get_all(name) {
@@ -162,7 +162,16 @@ impl Input<'_> {
             at.refuse("required", T::EXPECTED);
             return None;
         }
-        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(broken) => {
+                self.malformed.set(true);
+                let good = broken.valid_up_to();
+                at.refuse("encoding", format!("UTF-8; it breaks after {good} bytes"));
+                return None;
+            }
+        };
+        let mut json = serde_json::Deserializer::from_str(text);
         let outcome = Reader::new(&at)
             .deserialize(&mut json)
             .and_then(|slot| json.end().map(|()| slot));

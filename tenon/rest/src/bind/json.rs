@@ -3,7 +3,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{At, Field, Kind, Slot, Text, value::Quoted};
 
@@ -45,7 +45,7 @@ pub trait Json: Kind {
         mut array: A,
         at: &At<'_>,
     ) -> Result<Option<Self>, A::Error> {
-        while array.next_element::<IgnoredAny>()?.is_some() {}
+        while array.next_element::<Skipped>()?.is_some() {}
         Ok(wrong::<Self>(at))
     }
 
@@ -57,7 +57,7 @@ pub trait Json: Kind {
         mut object: A,
         at: &At<'_>,
     ) -> Result<Option<Self>, A::Error> {
-        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        while object.next_entry::<Skipped, Skipped>()?.is_some() {}
         Ok(wrong::<Self>(at))
     }
 }
@@ -127,6 +127,7 @@ impl<'a, 'de, A: MapAccess<'de>> Fields<'a, 'de, A> {
     ///
     /// # Errors
     /// The text is not JSON.
+    #[inline]
     pub fn next_key(&mut self) -> Result<Option<usize>, A::Error> {
         loop {
             let seed = KeySeed {
@@ -144,10 +145,10 @@ impl<'a, 'de, A: MapAccess<'de>> Fields<'a, 'de, A> {
                 Some(Some(key)) => {
                     let at = self.at.field(self.keys[key]);
                     at.refuse("duplicate", "the field once");
-                    self.object.next_value::<IgnoredAny>()?;
+                    self.object.next_value::<Skipped>()?;
                 }
                 Some(None) => {
-                    self.object.next_value::<IgnoredAny>()?;
+                    self.object.next_value::<Skipped>()?;
                 }
             }
         }
@@ -157,6 +158,7 @@ impl<'a, 'de, A: MapAccess<'de>> Fields<'a, 'de, A> {
     ///
     /// # Errors
     /// The text is not JSON.
+    #[inline]
     pub fn value<T: Json>(&mut self) -> Result<Slot<T>, A::Error> {
         let at = self.at.field(self.keys[self.current]);
         self.object.next_value_seed(Reader::new(&at))
@@ -176,6 +178,7 @@ impl<'a, 'de, A: MapAccess<'de>> Fields<'a, 'de, A> {
     }
 
     /// What was read for the field `key` of [`Object::KEYS`], to check its rules.
+    #[inline]
     pub fn field<T>(&self, key: usize, slot: Slot<T>) -> Field<'_, T> {
         Field::new(self.at.field(self.keys[key]), slot)
     }
@@ -184,10 +187,12 @@ impl<'a, 'de, A: MapAccess<'de>> Fields<'a, 'de, A> {
     ///
     /// # Errors
     /// None; the type is that of [`Object::read`].
+    #[inline]
     pub fn build<T>(&self, fields: impl FnOnce() -> Option<T>) -> Result<Option<T>, A::Error> {
         Ok(fields())
     }
 
+    #[inline]
     fn first_time(&mut self, key: usize) -> bool {
         if let Some(bit) = u32::try_from(key)
             .ok()
@@ -216,6 +221,7 @@ struct KeySeed<'a> {
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = Option<usize>;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_identifier(self)
     }
@@ -228,6 +234,7 @@ impl Visitor<'_> for KeySeed<'_> {
         f.write_str("a key")
     }
 
+    #[inline]
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         if self.keys.get(self.guess).is_some_and(|guess| *guess == key) {
             return Ok(Some(self.guess));
@@ -247,6 +254,7 @@ pub(super) struct Reader<'a, T> {
 }
 
 impl<'a, T> Reader<'a, T> {
+    #[inline]
     pub(super) fn new(at: &'a At<'a>) -> Self {
         Self {
             at,
@@ -258,6 +266,7 @@ impl<'a, T> Reader<'a, T> {
 impl<'de, T: Json> DeserializeSeed<'de> for Reader<'_, T> {
     type Value = Slot<T>;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Slot<T>, D::Error> {
         from.deserialize_any(self)
     }
@@ -282,6 +291,7 @@ impl<'de, T: Json> Visitor<'de> for Reader<'_, T> {
         .into())
     }
 
+    #[inline]
     fn visit_u64<E>(self, value: u64) -> Result<Slot<T>, E> {
         Ok(T::from_natural(value, self.at).into())
     }
@@ -290,10 +300,12 @@ impl<'de, T: Json> Visitor<'de> for Reader<'_, T> {
         Ok(T::from_float(value, self.at).into())
     }
 
+    #[inline]
     fn visit_str<E>(self, value: &str) -> Result<Slot<T>, E> {
         Ok(T::from_text(value, self.at).into())
     }
 
+    #[inline]
     fn visit_unit<E>(self) -> Result<Slot<T>, E> {
         Ok(Slot::Null)
     }
@@ -307,7 +319,63 @@ impl<'de, T: Json> Visitor<'de> for Reader<'_, T> {
     }
 }
 
+/// A value that nobody wants. It is read like any other, so that what is no JSON, or nested
+/// without end, is refused wherever it stands: serde's own `IgnoredAny` lets both pass.
+struct Skipped;
+
+impl<'de> Deserialize<'de> for Skipped {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skipped {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self, A::Error> {
+        while array.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self, A::Error> {
+        while object.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
 /// Reads one element of a list or a map, where `null` is never absence.
+#[inline]
 pub(super) fn element<T: Kind>(slot: Slot<T>, at: &At<'_>) -> Option<T> {
-    Field::new(*at, slot).required()
+    match slot {
+        Slot::Value(value) => Some(value),
+        other => Field::new(*at, other).required(),
+    }
 }

@@ -12,16 +12,33 @@ use super::MAX_VIOLATIONS;
 #[derive(Clone, Copy)]
 pub struct At<'a> {
     report: &'a Report,
-    location: &'static str,
-    parent: Option<&'a At<'a>>,
-    step: Step,
+    step: Step<'a>,
 }
 
 /// One step of a path.
 #[derive(Clone, Copy)]
-enum Step {
+enum Step<'a> {
     /// The whole body.
-    Root,
+    Body,
+    /// A field of `path`, `query` or `header`.
+    Top(&'static Place, &'static str),
+    /// Something inside of something.
+    Inside(&'a At<'a>, Inner),
+}
+
+/// A place of a request beside its body.
+pub(super) enum Place {
+    /// The path.
+    Path,
+    /// The query.
+    Query,
+    /// The headers.
+    Header,
+}
+
+/// One step into a value.
+#[derive(Clone, Copy)]
+enum Inner {
     /// A field of the contract.
     Field(&'static str),
     /// An element of a list.
@@ -35,62 +52,65 @@ impl<'a> At<'a> {
     pub(super) fn body(report: &'a Report) -> Self {
         Self {
             report,
-            location: "body",
-            parent: None,
-            step: Step::Root,
+            step: Step::Body,
         }
     }
 
     /// A field of `path`, `query` or `header`.
-    pub(super) fn top(report: &'a Report, location: &'static str, name: &'static str) -> Self {
+    pub(super) fn top(report: &'a Report, place: &'static Place, name: &'static str) -> Self {
         Self {
             report,
-            location,
-            parent: None,
-            step: Step::Field(name),
+            step: Step::Top(place, name),
         }
     }
 
     /// A field of the object that stands here.
+    #[inline]
     pub(super) fn field<'b>(&'b self, name: &'static str) -> At<'b> {
-        self.child(Step::Field(name))
+        self.inside(Inner::Field(name))
     }
 
     /// An element of the list that stands here.
+    #[inline]
     pub(super) fn index<'b>(&'b self, index: usize) -> At<'b> {
-        self.child(Step::Index(index))
+        self.inside(Inner::Index(index))
     }
 
     /// An entry of the map that stands here.
+    #[inline]
     pub(super) fn entry<'b>(&'b self) -> At<'b> {
-        self.child(Step::Entry)
+        self.inside(Inner::Entry)
     }
 
-    fn child<'b>(&'b self, step: Step) -> At<'b> {
+    #[inline]
+    fn inside<'b>(&'b self, inner: Inner) -> At<'b> {
         At {
             report: self.report,
-            location: self.location,
-            parent: Some(self),
-            step,
+            step: Step::Inside(self, inner),
         }
     }
 
     /// Records that what stands here breaks `rule`. `expected` says what would fit, never what
     /// was found.
+    #[cold]
     pub fn refuse(&self, rule: &'static str, expected: impl Into<String>) {
-        self.report
-            .add(|| Violation::at(self.location, self.path(), rule, expected));
+        self.report.add(|| {
+            let mut path = String::new();
+            let location = self.write(&mut path);
+            Violation::at(location, path, rule, expected)
+        });
     }
 
     /// Records a key that the contract does not have, under the object that stands here.
     pub(super) fn refuse_key(&self, key: &str) {
         self.report.add(|| {
-            let mut path = self.path();
+            let mut path = String::new();
+            let location = self.write(&mut path);
             if !path.is_empty() {
                 path.push('.');
             }
             path.push_str(if is_name(key) { key } else { "*" });
-            Violation::at(self.location, path, "unknown", "a field of the contract")
+            Violation::at(location, path, "unknown", "a field of the contract")
         });
     }
 
@@ -99,28 +119,29 @@ impl<'a> At<'a> {
         self.report.strict
     }
 
-    fn path(&self) -> String {
-        let mut path = String::new();
-        self.write(&mut path);
-        path
-    }
-
-    fn write(&self, path: &mut String) {
-        if let Some(parent) = self.parent {
-            parent.write(path);
-        }
-        match self.step {
-            Step::Root => {}
-            Step::Field(name) => {
-                if !path.is_empty() {
-                    path.push('.');
-                }
+    /// Writes the path, and gives the place that it starts from.
+    fn write(&self, path: &mut String) -> &'static str {
+        let (outer, inner) = match self.step {
+            Step::Body => return "body",
+            Step::Top(place, name) => {
                 path.push_str(name);
+                return match place {
+                    Place::Path => "path",
+                    Place::Query => "query",
+                    Place::Header => "header",
+                };
             }
-            // Writing to a string cannot fail.
-            Step::Index(index) => drop(write!(path, "[{index}]")),
-            Step::Entry => path.push_str(if path.is_empty() { "*" } else { ".*" }),
-        }
+            Step::Inside(outer, inner) => (outer, inner),
+        };
+        let location = outer.write(path);
+        let dot = if path.is_empty() { "" } else { "." };
+        // Writing to a string cannot fail.
+        let _ = match inner {
+            Inner::Field(name) => write!(path, "{dot}{name}"),
+            Inner::Index(index) => write!(path, "[{index}]"),
+            Inner::Entry => write!(path, "{dot}*"),
+        };
+        location
     }
 }
 

@@ -54,6 +54,7 @@ impl Json for bool {
 }
 
 impl Json for String {
+    #[inline]
     fn from_text(value: &str, _: &At<'_>) -> Option<Self> {
         Some(value.to_owned())
     }
@@ -86,6 +87,7 @@ macro_rules! integers {
                 fits(value.try_into().ok(), at)
             }
 
+            #[inline]
             fn from_natural(value: u64, at: &At<'_>) -> Option<Self> {
                 fits(value.try_into().ok(), at)
             }
@@ -145,19 +147,20 @@ impl<T: Json> Json for Vec<T> {
         mut array: A,
         at: &At<'_>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut items = Some(Self::new());
+        let mut items = Self::new();
+        let mut fit = true;
         for index in 0.. {
             let at = at.index(index);
             let Some(slot) = array.next_element_seed(Reader::new(&at))? else {
                 break;
             };
-            match (element(slot, &at), &mut items) {
-                (Some(item), Some(items)) => items.push(item),
+            match element(slot, &at) {
+                Some(item) => items.push(item),
                 // One element that does not fit spoils the list; the rest is still checked.
-                _ => items = None,
+                None => fit = false,
             }
         }
-        Ok(items)
+        Ok(fit.then_some(items))
     }
 }
 
