@@ -19,6 +19,9 @@ use tokio::time::Instant;
 
 use crate::{Options, Protocol};
 
+/// What an HTTP/2 client sends before anything else: its preface and a frame of settings.
+const GREETING_BYTES: usize = 24 + 9;
+
 /// The marks of one connection. They are hints for a timer, so no order between them is needed.
 #[derive(Debug)]
 pub(crate) struct Activity {
@@ -32,6 +35,8 @@ pub(crate) struct Activity {
     head: AtomicBool,
     /// Whether any byte has arrived at all.
     touched: AtomicBool,
+    /// How much of the greeting of an HTTP/2 client has arrived, and a little more.
+    greeted: AtomicUsize,
     /// When the wait for a request, or for the rest of its head, began: milliseconds after
     /// `accepted`.
     waiting_since: AtomicU64,
@@ -49,6 +54,7 @@ impl Activity {
             requests: AtomicUsize::new(0),
             head: AtomicBool::new(true),
             touched: AtomicBool::new(false),
+            greeted: AtomicUsize::new(0),
             waiting_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
         }
@@ -84,12 +90,16 @@ impl Activity {
             && self.stalled_since.load(Relaxed) == 0
     }
 
-    pub(crate) fn bytes_came(&self) {
+    pub(crate) fn bytes_came(&self, count: usize) {
         self.touched.store(true, Relaxed);
         if self.protocol == Protocol::Http2 {
-            // Frames come between requests as well (pings, settings), so only the preface has
-            // the short limit; a head in pieces has the long one.
-            self.head.store(false, Relaxed);
+            // Frames come between requests as well (pings, settings), so only the greeting has
+            // the short limit; a head in pieces has the long one, and pings find who is silent.
+            if self.head.load(Relaxed)
+                && self.greeted.fetch_add(count, Relaxed) + count >= GREETING_BYTES
+            {
+                self.head.store(false, Relaxed);
+            }
         } else if self.requests.load(Relaxed) == 0 && !self.head.swap(true, Relaxed) {
             self.waiting_since.store(self.now(), Relaxed);
         }
@@ -136,10 +146,10 @@ impl Drop for InFlight {
 }
 
 pin_project_lite::pin_project! {
-    /// A response body that keeps its request in flight until it is sent or dropped.
+    /// A response body, or none, that keeps its request in flight until it is sent or dropped.
     pub(crate) struct Tracked<B> {
         #[pin]
-        pub(crate) body: B,
+        pub(crate) body: Option<B>,
         pub(crate) in_flight: InFlight,
     }
 }
@@ -152,14 +162,18 @@ impl<B: Body> Body for Tracked<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+        match self.project().body.as_pin_mut() {
+            Some(body) => body.poll_frame(cx),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let none = || SizeHint::with_exact(0);
+        self.body.as_ref().map_or_else(none, Body::size_hint)
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use hyper::{
     body::Incoming,
@@ -30,6 +30,7 @@ use tower::{Service, ServiceExt};
 use crate::{
     Options, Peer, Protocol,
     activity::{Activity, Tracked},
+    head::{self, Refusal},
     socket::{self, Socket},
 };
 
@@ -72,14 +73,24 @@ impl Connection {
             tcp: read,
             activity: activity.clone(),
         });
-        let peer = Peer(self.peer);
+        let (peer, protocol) = (Peer(self.peer), self.options.protocol);
         let marks = activity.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let in_flight = marks.request();
             request.extensions_mut().insert(peer);
-            let call = service.clone().oneshot(request);
+            let refusal = match protocol {
+                Protocol::Http1 => head::refusal(&request),
+                Protocol::Http2 => None,
+            };
+            let call = match refusal {
+                Some(refusal) => Err(refused(refusal)),
+                None => Ok(service.clone().oneshot(request)),
+            };
             async move {
-                let response = call.await?;
+                let response = match call {
+                    Ok(call) => call.await?.map(Some),
+                    Err(refused) => refused.map(|()| None),
+                };
                 Ok::<_, Infallible>(response.map(|body| Tracked { body, in_flight }))
             }
         });
@@ -138,7 +149,10 @@ impl Connection {
                 return Poll::Ready(match outcome {
                     Ok(()) => End::Served,
                     Err(error) if error.is_user() => End::BrokenOff,
-                    Err(_) => End::Broken,
+                    Err(error) => {
+                        tell(&error);
+                        End::Broken
+                    }
                 });
             }
             if gone.as_mut().poll(cx).is_ready() {
@@ -174,6 +188,32 @@ impl Connection {
     /// HTTP/1.1 closing is the telling.
     fn deserves_farewell(&self, activity: &Activity) -> bool {
         self.options.protocol == Protocol::Http2 && activity.resting()
+    }
+}
+
+/// The answer to a request that no service sees. It has no document, as hyper's own answers to
+/// broken heads have none, and ends the connection, because what follows cannot be trusted.
+fn refused(refusal: Refusal) -> Response<()> {
+    let status = refusal.status;
+    tracing::info!(target: "access", status = status.as_u16(), problem = refusal.problem);
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+/// Writes down what hyper answered by itself, or could not answer. Its errors name the broken
+/// part and never repeat it.
+fn tell(error: &hyper::Error) {
+    if error.is_parse_version_h2() {
+        tracing::info!("closed: a client speaks HTTP/2 here; gRPC has an address of its own");
+    } else if error.is_parse_too_large() {
+        tracing::info!(target: "access", status = 431, problem = "its head is too large");
+    } else if error.is_parse() {
+        tracing::info!(target: "access", status = 400, problem = %error);
+    } else {
+        tracing::debug!(%error, "a connection broke");
     }
 }
 

@@ -7,6 +7,7 @@
 mod accept;
 mod activity;
 mod connection;
+mod head;
 mod listen;
 mod socket;
 

@@ -93,7 +93,7 @@ impl AsyncRead for Socket {
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
         let read = buf.filled().len() - before;
         if read > 0 {
-            self.activity.bytes_came();
+            self.activity.bytes_came(read);
         }
         Poll::Ready(Ok(()))
     }
