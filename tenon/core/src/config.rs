@@ -88,14 +88,15 @@ pub struct RestConfig {
     /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// How long a request may take, unless its route says otherwise. Default `3s`.
-    #[serde(with = "duration")]
+    #[serde(with = "duration::positive")]
     pub timeout: Duration,
     /// The largest body, counted after decompression. Default 1 MiB.
     pub max_bytes: u64,
     /// How many connections are held at once; further ones wait. Default 10,000.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_connections: usize,
     /// How long a client may take to send the headers of a request. Default `10s`.
-    #[serde(with = "duration")]
+    #[serde(with = "duration::positive")]
     pub header_timeout: Duration,
     /// How long requests in flight may still run once the process was told to stop.
     /// Default `25s`, below the 30 s of the usual orchestrators.
@@ -123,11 +124,12 @@ pub struct RpcConfig {
     /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:9080`.
     pub listen: SocketAddr,
     /// How long a call may take when its caller sets no deadline, and at most. Default `3s`.
-    #[serde(with = "duration")]
+    #[serde(with = "duration::positive")]
     pub timeout: Duration,
     /// The largest message. Default 4 MiB.
     pub max_bytes: u64,
     /// How many connections are held at once; further ones wait. Default 10,000.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_connections: usize,
     /// How long calls in flight may still run once the process was told to stop. Default `25s`.
     #[serde(with = "duration")]
@@ -217,7 +219,7 @@ pub struct ClientConfig {
     /// `host:port` of each instance.
     pub endpoints: Vec<String>,
     /// How long a call may take when its context has more time. Default `2s`.
-    #[serde(with = "duration", default = "client_timeout")]
+    #[serde(with = "duration::positive", default = "client_timeout")]
     pub timeout: Duration,
 }
 
@@ -232,6 +234,7 @@ pub struct StoreConfig {
     /// The SQLite file; its folder must exist.
     pub path: PathBuf,
     /// How many writes one commit takes at most. Default 512; 1 turns group commit off.
+    #[serde(deserialize_with = "at_least_one")]
     pub batch_max: usize,
 }
 
@@ -297,15 +300,52 @@ pub mod duration {
         parse(&text).map_err(D::Error::custom)
     }
 
+    /// The longest duration: nothing is waited for longer, and deadlines can be added to it.
+    pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
     /// Reads `3s`, `500ms`, `1m30s`.
     ///
     /// # Errors
-    /// The text is not a duration with units, or is negative.
+    /// The text is not a duration with units, is negative, or is longer than [`LONGEST`].
     pub fn parse(text: &str) -> Result<Duration, String> {
         let refused = || format!("`{text}` is not a duration; expected one like 3s, 500ms, 1m30s");
         let signed: jiff::SignedDuration = text.parse().map_err(|_| refused())?;
-        Duration::try_from(signed).map_err(|_| refused())
+        let duration = Duration::try_from(signed).map_err(|_| refused())?;
+        if duration > LONGEST {
+            return Err(format!("`{text}` is too long; expected at most 365 days"));
+        }
+        Ok(duration)
     }
+
+    /// Durations above zero, for times that would refuse everything at zero. Zero is not "no
+    /// limit": there is always one.
+    pub mod positive {
+        use std::time::Duration;
+
+        use serde::{Deserializer, de::Error};
+
+        /// Reads a duration above zero.
+        ///
+        /// # Errors
+        /// As [`super::deserialize`], and for zero.
+        pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+            let duration = super::deserialize(from)?;
+            if duration.is_zero() {
+                let problem = "a duration of zero would refuse everything; expected a longer one";
+                return Err(D::Error::custom(problem));
+            }
+            Ok(duration)
+        }
+    }
+}
+
+/// A number of things of which there must be one at least.
+fn at_least_one<'de, D: serde::Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let number = usize::deserialize(from)?;
+    if number == 0 {
+        return Err(serde::de::Error::custom("expected at least 1"));
+    }
+    Ok(number)
 }
 
 const fn loopback(port: u16) -> SocketAddr {
@@ -364,6 +404,20 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_would_refuse_everything_or_overflow_are_errors() {
+        for (key, expected) in [
+            ("timeout: 0s", "a longer one"),
+            ("headerTimeout: 0ms", "a longer one"),
+            ("maxConnections: 0", "at least 1"),
+            ("timeout: 2540400000h", "at most 365 days"),
+        ] {
+            let error = read(&format!("name: x\nrest:\n  {key}\n")).unwrap_err();
+            assert!(error.contains(expected), "{key}: {error}");
+        }
+        assert!(read("name: x\nrest:\n  grace: 0s\n").is_ok());
+    }
+
+    #[test]
     fn duplicate_keys_and_missing_files_are_errors() {
         assert!(read("name: a\nname: b\n").is_err());
         let error = load::<Config>(Path::new("no/such.yaml"))
@@ -379,5 +433,16 @@ mod tests {
     fn a_secret_is_not_printed() {
         let config = read("name: a\nauth:\n  accessSecret: very-secret-value\n").unwrap();
         assert!(!format!("{config:?}").contains("very-secret-value"));
+        // A secret of another type is a mistake, and no reason to print it.
+        for odd in [
+            "[very-secret-value]",
+            "{very-secret-value: 1}",
+            "424242424242",
+        ] {
+            if let Err(error) = read(&format!("name: a\nauth:\n  accessSecret: {odd}\n")) {
+                assert!(!error.contains("very-secret"), "{error}");
+                assert!(!error.contains("4242"), "{error}");
+            }
+        }
     }
 }
