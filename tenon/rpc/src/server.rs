@@ -38,6 +38,9 @@ mod record;
 
 use record::Record;
 
+/// What OpenTelemetry calls a method that is not known: its name is the caller's text.
+const OTHER: &str = "_OTHER";
+
 /// Collects the services of a process and makes the door to them.
 pub struct Server {
     name: String,
@@ -121,6 +124,7 @@ impl Server {
         Ok(Door {
             inner: Arc::new(Inner {
                 routes,
+                unknown: self.metrics.rpc_method(Side::Server, OTHER, OTHER),
                 verifier: self.verifier,
                 timeout: self.config.timeout,
                 max_bytes: self.config.max_bytes,
@@ -137,6 +141,8 @@ pub struct Door {
 
 struct Inner {
     routes: HashMap<&'static str, Arc<Route>>,
+    /// Where calls of methods that are not served are counted.
+    unknown: RpcMethod,
     verifier: Option<Arc<Verifier>>,
     timeout: Duration,
     max_bytes: u64,
@@ -164,12 +170,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if let Some(refusal) = not_grpc(&request) {
+            record::not_grpc(&trace(request.headers()), refusal.status());
             return Box::pin(ready(Ok(refusal)));
         }
         let route = self.inner.routes.get(request.uri().path()).cloned();
         let Some(route) = route else {
             let error = METHOD_UNIMPLEMENTED.error();
-            record::unknown(&trace(request.headers()), error.status());
+            record::unknown(&trace(request.headers()), &self.inner.unknown, &error);
             return Box::pin(ready(Ok(failure(&error))));
         };
         let inner = self.inner.clone();
@@ -189,7 +196,7 @@ impl Inner {
         let deadline = Instant::now().checked_add(timeout);
         let (cx, _guard) = Context::incoming(trace(headers), deadline);
         let mut record = Record::start(route.method, &route.metrics, cx.trace());
-        let caller = allowed.and_then(|_| self.caller(headers.get(header::AUTHORIZATION)));
+        let caller = allowed.and_then(|_| self.caller(headers));
         let result = match caller {
             Ok(caller) => {
                 let cx = match caller {
@@ -220,12 +227,16 @@ impl Inner {
         }
     }
 
-    fn caller(&self, authorization: Option<&HeaderValue>) -> Result<Option<Arc<Principal>>> {
-        let (Some(verifier), Some(value)) = (&self.verifier, authorization) else {
+    fn caller(&self, headers: &HeaderMap) -> Result<Option<Arc<Principal>>> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(verifier), Some(value)) = (&self.verifier, values.next()) else {
             return Ok(None);
         };
-        // A value that is no text is no bearer token either; the verifier says so.
-        let value = value.to_str().unwrap_or_default();
+        // A value that is no text is no bearer token either, and two would leave open who calls.
+        let value = match values.next() {
+            None => value.to_str().unwrap_or("malformed"),
+            Some(_) => "malformed",
+        };
         verifier.verify(Some(value)).map(Some)
     }
 

@@ -75,12 +75,23 @@ impl<'a> Record<'a> {
 }
 
 /// A call of a method that is not served. Its path is the caller's text and could hold anything,
-/// so it is not logged.
-pub(super) fn unknown(trace: &TraceContext, code: Code) {
+/// so it is neither logged nor a label.
+pub(super) fn unknown(trace: &TraceContext, metrics: &RpcMethod, error: &Error) {
+    Calling::start(metrics).finish::<()>(&Err(error.clone()));
     tracing::info!(
         target: "access",
         method = "unknown",
-        status = code as u8,
+        status = error.status() as u8,
+        trace_id = %trace.trace_id(),
+    );
+}
+
+/// A request that is no gRPC call and is answered as plain HTTP.
+pub(super) fn not_grpc(trace: &TraceContext, status: http::StatusCode) {
+    tracing::info!(
+        target: "access",
+        method = "unknown",
+        http_status = status.as_u16(),
         trace_id = %trace.trace_id(),
     );
 }
