@@ -21,7 +21,7 @@ use argon2::{
     },
 };
 use secrecy::{ExposeSecret, SecretString};
-use tenon_core::{Context, Error, OrInternal, Result, Violation, catalogue};
+use tenon_core::{Context, Error, OrInternal, Result, Violation, catalogue, panics};
 use tokio::sync::Semaphore;
 
 /// What OWASP's Password Storage Cheat Sheet asks for at least: 19 MiB, two passes, one lane.
@@ -150,11 +150,12 @@ impl Passwords {
         cx.check()?;
         let running = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            work()
+            panics::catch(work)
         });
         cx.run(running)
             .await?
             .or_internal("run a password thread")?
+            .or_internal("hash or verify a password")?
     }
 }
 

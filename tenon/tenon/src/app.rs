@@ -183,9 +183,16 @@ impl Request {
     /// The JSON body as `T`.
     ///
     /// # Errors
-    /// `BODY_MALFORMED` when it does not fit.
+    /// `BODY_MALFORMED` when it does not fit, `REQUEST_INVALID` when a key stands twice in it.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|_| {
+        let body = serde_json::Value::bind(&Parts {
+            path: &[],
+            query: "",
+            headers: &self.headers,
+            body: &self.body,
+            strict: false,
+        })?;
+        T::deserialize(body).map_err(|_| {
             let error = tenon_core::catalogue::BODY_MALFORMED.error();
             error.param("expected", "the JSON that the route takes")
         })

@@ -7,6 +7,8 @@ use std::{
 use tenon_core::{
     Context, Error, Lifecycle, Result,
     config::{AdminConfig, ConfigError, RestConfig, RpcConfig},
+    lifecycle::Stage,
+    panics,
 };
 use tenon_net::{BindError, Options};
 use tenon_telemetry::{Admin, Metrics};
@@ -196,7 +198,13 @@ impl Process {
 fn spawn(work: Vec<(String, Work)>) -> JoinSet<(String, Result<()>)> {
     let mut set = JoinSet::new();
     for (name, future) in work {
-        set.spawn(async move { (name, future.await) });
+        set.spawn(async move {
+            // Contained, because a panic that the runtime catches shows its payload in the log.
+            let outcome = panics::contain(future).await;
+            let outcome = outcome
+                .unwrap_or_else(|panicked| Err(Error::internal("run background work", panicked)));
+            (name, outcome)
+        });
     }
     set
 }
@@ -245,6 +253,14 @@ impl Running {
                     self.life.kill();
                     break failure(joined).map_or(Ok(()), Err);
                 }
+                // A process without one of its doors looks alive and serves nobody.
+                Some(joined) = self.doors.join_next() => {
+                    if self.life.stage() == Stage::Draining {
+                        break Ok(());
+                    }
+                    self.life.drain();
+                    break Err(closed(joined));
+                }
             }
         };
         while self.doors.join_next().await.is_some() {}
@@ -264,17 +280,26 @@ impl Running {
     }
 }
 
+/// The error of a door that closed before it was told to.
+fn closed(joined: std::result::Result<std::io::Result<()>, tokio::task::JoinError>) -> Error {
+    const WHAT: &str = "keep a door open";
+    let error = match joined {
+        Ok(Ok(())) => Error::internal(WHAT, "it closed by itself"),
+        Ok(Err(cause)) => Error::internal(WHAT, cause),
+        Err(_panic) => Error::internal(WHAT, "its accept loop panicked"),
+    };
+    tracing::error!(cause = error.cause_chain(), "the process cannot go on");
+    error
+}
+
 /// The error of work that ended by itself; a panic counts as one.
 fn failure(
     joined: std::result::Result<(String, Result<()>), tokio::task::JoinError>,
 ) -> Option<Error> {
-    let (name, outcome) = match joined {
-        Ok(ended) => ended,
-        Err(panic) => (
-            "background".to_owned(),
-            Err(Error::internal("run background work", panic)),
-        ),
-    };
+    let (name, outcome) = joined.unwrap_or_else(|_stopped| {
+        let error = Error::internal("run background work", "its task was stopped");
+        ("background".to_owned(), Err(error))
+    });
     let error = outcome.err()?;
     tracing::error!(
         name,

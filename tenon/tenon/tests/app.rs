@@ -92,6 +92,12 @@ async fn routes_answer_and_faults_are_problem_documents() {
     let body = "POST /api/v1/echo HTTP/1.1\nhost: localhost\nconnection: close\n\
                 content-type: application/json\ncontent-length: 2\n\n{}";
     assert!(send(rest, body).await.starts_with("HTTP/1.1 200"));
+    let twice = body.replace("2\n\n{}", "13\n\n{\"a\":1,\"a\":2}");
+    let twice = send(rest, &twice).await;
+    assert!(
+        twice.starts_with("HTTP/1.1 400") && twice.contains("duplicate"),
+        "{twice}"
+    );
     let broken = send(rest, &body.replace("{}", "{[")).await;
     assert!(
         broken.starts_with("HTTP/1.1 400") && broken.contains("BODY_MALFORMED"),
@@ -132,6 +138,23 @@ async fn background_work_that_fails_ends_the_process() {
             .cause_chain()
             .unwrap()
             .contains("lease is lost")
+    );
+}
+
+#[tokio::test]
+async fn background_work_that_panics_ends_the_process_without_telling_its_payload() {
+    let running = Process::new(Runtime::default())
+        .background("lease", async { panic!("the name of a patient") })
+        .start()
+        .await
+        .unwrap();
+    let outcome = tokio::time::timeout(Duration::from_secs(5), running.wait())
+        .await
+        .unwrap();
+    let cause = outcome.unwrap_err().cause_chain().unwrap();
+    assert!(
+        cause.contains("a panic") && !cause.contains("patient"),
+        "{cause}"
     );
 }
 
