@@ -47,6 +47,7 @@ const ORIGINS: [HeaderName; 6] = [
 ];
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Makes the head of a request fit for the service.
@@ -70,6 +71,10 @@ pub(crate) fn prepare(head: &mut request::Parts, trace: &TraceContext, left: Dur
     let left = left.saturating_sub(MARGIN).max(Duration::from_millis(1));
     let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     headers.insert(deadline::REQUEST_TIMEOUT, HeaderValue::from(millis));
+    // The state belongs to the caller's trace; where that could not be read, ours is another.
+    if trace::caller(headers).is_none() {
+        headers.remove(TRACESTATE);
+    }
     if let Ok(parent) = HeaderValue::from_str(&trace.to_string()) {
         headers.insert(trace::TRACEPARENT, parent);
     }

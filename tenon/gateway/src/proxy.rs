@@ -20,8 +20,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use tenon_core::{Code, Entry, Error, Result, catalogue, config::ConfigError};
-use tenon_rest::{Journal, Request, Response, deadline, problem, trace};
-use tenon_telemetry::{HttpRoute, Metrics};
+use tenon_rest::{ByMethod, Journal, Request, Response, deadline, problem, trace};
+use tenon_telemetry::Metrics;
 use tokio::time::Instant;
 use tower::Service;
 
@@ -30,6 +30,8 @@ use crate::{
     forward::{self, Watched},
 };
 
+/// What logs and metrics call the gateway.
+const SERVICE: &str = "gateway";
 /// How long connecting to a service may take: it is near, or it is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a connection to a service is kept unused: below the 60 s after which a service closes
@@ -72,6 +74,8 @@ pub struct Proxy {
 struct Inner {
     /// Longest prefix first.
     places: Vec<Place>,
+    /// What has no service.
+    nowhere: Option<ByMethod>,
     client: Client<HttpConnector, Body>,
 }
 
@@ -83,14 +87,8 @@ struct Place {
     endpoints: Vec<uri::Authority>,
     turn: AtomicUsize,
     timeout: Duration,
-    /// One handle per method, the last for methods that are none of ours.
-    metrics: Vec<(&'static str, HttpRoute)>,
+    metrics: Option<ByMethod>,
 }
-
-/// The methods that metrics tell apart.
-const METHODS: [&str; 8] = [
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "_OTHER",
-];
 
 impl Proxy {
     /// A proxy to these services. Nothing is connected before the first request.
@@ -129,7 +127,11 @@ impl Proxy {
             .pool_max_idle_per_host(IDLE_MAX)
             .build(connector);
         Ok(Self {
-            inner: Arc::new(Inner { places, client }),
+            inner: Arc::new(Inner {
+                places,
+                nowhere: metrics.map(|metrics| ByMethod::new(metrics, SERVICE, "")),
+                client,
+            }),
             guard: None,
         })
     }
@@ -152,8 +154,9 @@ impl Proxy {
         let place = self.inner.place(request.uri().path());
         let method = request.method().clone();
         let template = place.map_or("", |place| place.template.as_str());
-        let metrics = place.and_then(|place| place.metrics(&method));
-        let journal = Journal::open("gateway", template, method, trace, metrics);
+        let metrics = place.map_or(&self.inner.nowhere, |place| &place.metrics);
+        let metrics = metrics.as_ref().map(|metrics| metrics.of(&method));
+        let journal = Journal::open(SERVICE, template, method, trace, metrics);
         let outcome = match place {
             Some(place) => match self.admit(&request) {
                 Ok(()) => self.inner.forward(place, request, trace).await,
@@ -237,10 +240,7 @@ impl Place {
             ));
         }
         let template = format!("{prefix}/*");
-        let metrics = metrics.into_iter().flat_map(|metrics| {
-            METHODS.map(|method| (method, metrics.http_route("gateway", method, &template)))
-        });
-        let metrics = metrics.collect();
+        let metrics = metrics.map(|metrics| ByMethod::new(metrics, SERVICE, &template));
         Ok(Self {
             prefix,
             template,
@@ -249,14 +249,6 @@ impl Place {
             timeout: upstream.timeout,
             metrics,
         })
-    }
-
-    fn metrics(&self, method: &http::Method) -> Option<&HttpRoute> {
-        let own = self
-            .metrics
-            .iter()
-            .find(|(name, _)| *name == method.as_str());
-        own.or(self.metrics.last()).map(|(_, route)| route)
     }
 
     /// The same path and query at the next instance.

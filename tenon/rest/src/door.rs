@@ -16,7 +16,7 @@ use crate::{
     Method, Middleware, Route, Routes,
     onion::{LAYERS, Onion, RouteService},
     routes::Operation,
-    with_fallbacks,
+    with_counted_fallbacks, with_fallbacks,
 };
 
 /// The REST door of one service.
@@ -253,20 +253,25 @@ impl Door {
 /// A method and a path: where a route stands.
 type Place = (Method, String);
 
-/// The doors of several services as one router with fallbacks.
+/// The doors of several services as one router with fallbacks, which count where a door does.
 ///
 /// # Errors
 /// As [`Door::router`], and for a route that two services have.
 pub fn merge<'a>(doors: impl IntoIterator<Item = &'a Door>) -> Result<Router, ConfigError> {
     let mut taken = HashSet::new();
     let mut router = Router::new();
+    let mut metrics = None;
     for door in doors {
+        metrics = metrics.or(door.metrics.as_ref());
         for operation in &door.routes.operations {
             door.claim(operation.route, &mut taken)?;
         }
         router = router.merge(door.router()?);
     }
-    Ok(with_fallbacks(router))
+    Ok(match metrics {
+        Some(metrics) => with_counted_fallbacks(router, metrics),
+        None => with_fallbacks(router),
+    })
 }
 
 /// One route as the admin server shows it.

@@ -5,13 +5,19 @@ use std::{sync::Arc, time::Duration};
 
 use http::Method;
 use tenon_core::{Principal, TraceContext};
-use tenon_telemetry::{HttpRoute, InFlight};
+use tenon_telemetry::{HttpRoute, InFlight, Metrics};
 use tokio::time::Instant;
 
 use crate::{Response, problem::Failure};
 
 /// The status of a request whose caller left before the answer, as nginx writes it.
 const CALLER_LEFT: u16 = 499;
+
+/// The methods that logs and metrics tell apart, and what OpenTelemetry calls the others.
+const METHODS: [&str; 10] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", OTHER,
+];
+const OTHER: &str = "_OTHER";
 
 /// The record of one request. Dropped without an answer, it says that the caller left.
 pub struct Journal<'a> {
@@ -95,6 +101,25 @@ impl Drop for Journal<'_> {
     }
 }
 
+/// The handles of one route template for each method, where a template stands for all of them.
+#[derive(Debug)]
+pub struct ByMethod([(&'static str, HttpRoute); METHODS.len()]);
+
+impl ByMethod {
+    /// The handles of `route`, a template and never a path.
+    pub fn new(metrics: &Metrics, service: &str, route: &str) -> Self {
+        Self(METHODS.map(|method| (method, metrics.http_route(service, method, route))))
+    }
+
+    /// The handles of a method; those that callers invent share one.
+    pub fn of(&self, method: &Method) -> &HttpRoute {
+        let name = method_name(method);
+        let [.., (_, other)] = &self.0;
+        let own = self.0.iter().find(|(known, _)| *known == name);
+        own.map_or(other, |(_, route)| route)
+    }
+}
+
 /// To the microsecond: more digits are noise.
 fn milliseconds(elapsed: Duration) -> f64 {
     elapsed.as_micros() as f64 / 1000.0
@@ -102,10 +127,7 @@ fn milliseconds(elapsed: Duration) -> f64 {
 
 /// A method of our contracts, or what OpenTelemetry calls the others: callers may invent methods,
 /// and a log must not repeat what they invent.
-fn method_name(method: &Method) -> &str {
-    match method.as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | "TRACE"
-        | "CONNECT") => known,
-        _ => "_OTHER",
-    }
+fn method_name(method: &Method) -> &'static str {
+    let known = METHODS.into_iter().find(|known| *known == method.as_str());
+    known.unwrap_or(OTHER)
 }

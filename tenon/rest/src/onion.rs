@@ -15,7 +15,7 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header;
+use http::{HeaderMap, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::{Context, Error, Result, catalogue, context::CancelGuard, panics};
@@ -101,18 +101,24 @@ impl Onion {
         let Some(verifier) = &self.verifier else {
             return Ok(cx);
         };
-        let token = match request.headers().get(header::AUTHORIZATION) {
-            None => None,
-            // What is not text cannot be `Bearer <token>` and is as malformed as any other.
-            Some(value) => Some(value.to_str().unwrap_or("malformed")),
-        };
-        let principal = verifier.verify(token)?;
+        let principal = verifier.verify(authorization(request.headers()))?;
         journal.caller = Some(principal.clone());
         let cx = cx.with_principal(principal);
         if let Some((rules, permission)) = &self.rules {
             tenon_auth::check(rules.as_ref(), &cx, permission)?;
         }
         Ok(cx)
+    }
+}
+
+/// The value of `authorization`, for [`Verifier::verify`]. What is not text cannot be
+/// `Bearer <token>` and is as malformed as any other; so are two values, of which a proxy before
+/// us may have looked at the other.
+pub fn authorization(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    match (values.next()?, values.next()) {
+        (only, None) => Some(only.to_str().unwrap_or("malformed")),
+        _ => Some("malformed"),
     }
 }
 

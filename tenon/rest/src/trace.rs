@@ -11,11 +11,16 @@ pub const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// The caller's trace with a span of our own, or a new trace.
 pub fn incoming(headers: &HeaderMap) -> TraceContext {
-    headers
-        .get(TRACEPARENT)
-        .and_then(|value| value.to_str().ok())
-        .and_then(TraceContext::parse)
-        .map_or_else(TraceContext::new, |caller| caller.child())
+    caller(headers).map_or_else(TraceContext::new, |caller| caller.child())
+}
+
+/// The caller's trace and span, unless they are malformed or given twice (Trace Context, 3.2).
+pub fn caller(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    match (values.next()?, values.next()) {
+        (only, None) => TraceContext::parse(only.to_str().ok()?),
+        _ => None,
+    }
 }
 
 /// Tells the caller under which trace its request is found. Both headers share one text.

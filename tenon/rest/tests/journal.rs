@@ -108,6 +108,33 @@ async fn one_line_a_request_with_the_template_and_the_caller() {
 }
 
 #[tokio::test]
+async fn what_no_route_takes_is_counted_by_method_and_never_by_path() {
+    let metrics = Metrics::new();
+    let routes = Routes::new(()).route(&WAITS, |_, _, _req: ()| async { Ok("ok") });
+    let door = door::door(routes.build()).metrics(metrics.clone());
+    let router = tenon_rest::merge([&door]).unwrap();
+    for path in ["/zhang-san", "/li-si"] {
+        assert_eq!(ask(&router, get(path)).await.status, 404);
+    }
+    for method in ["DELETE", "BREW", "DRINK"] {
+        let request = http::Request::builder().method(method).uri("/waits");
+        assert_eq!(ask(&router, request).await.status, 405);
+    }
+    let text = metrics.encode();
+    let counted = |method: &str, status: u16, times: u8| {
+        text.contains(&format!(
+            "http_server_request_duration_seconds_count{{service=\"\",\
+             http_request_method=\"{method}\",http_route=\"\",\
+             http_response_status_code=\"{status}\"}} {times}\n"
+        ))
+    };
+    assert!(counted("GET", 404, 2), "{text}");
+    assert!(counted("DELETE", 405, 1), "{text}");
+    assert!(counted("_OTHER", 405, 2), "{text}");
+    assert!(!text.contains("zhang") && !text.contains("BREW"), "{text}");
+}
+
+#[tokio::test]
 async fn a_failure_is_written_once_with_its_causes() {
     let (issuer, metrics, lines) = (Issuer::new(), Metrics::new(), Lines::default());
     let router = router(&issuer, &metrics);

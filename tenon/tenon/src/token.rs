@@ -14,9 +14,7 @@ pub fn require_token(verifier: Arc<Verifier>) -> Middleware {
     Middleware::from_fn(move |cx: Context, request: Request, next: Next| {
         let verifier = verifier.clone();
         async move {
-            let header = request.headers().get(http::header::AUTHORIZATION);
-            let header = header.map(|value| value.to_str().unwrap_or("unreadable"));
-            let principal = verifier.verify(header)?;
+            let principal = verifier.verify(tenon_rest::authorization(request.headers()))?;
             next.run(cx.with_principal(principal), request).await
         }
     })
