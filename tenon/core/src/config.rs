@@ -71,6 +71,8 @@ fn with_nearest_key(problem: &str) -> String {
     let Some(unknown) = before.split('`').nth(1) else {
         return problem.to_owned();
     };
+    // The place in the file follows the last of them.
+    let valid = valid.split(" at line ").next().unwrap_or(valid);
     let near = valid
         .split(", ")
         .map(|key| key.trim_matches(|c: char| !c.is_alphanumeric()))
@@ -393,6 +395,9 @@ mod tests {
         assert!(error.contains("nearest valid key is `timeout`"), "{error}");
         assert!(error.contains("etc/patient.yaml"), "{error}");
         assert!(error.contains('3'), "the line is named: {error}");
+        let last = read("name: patient\nclients: {trial: {endpoints: [], timeuot: 3s}}\n");
+        let last = last.unwrap_err();
+        assert!(last.contains("nearest valid key is `timeout`"), "{last}");
     }
 
     #[test]
