@@ -251,11 +251,24 @@ impl Json for serde_json::Value {
         Ok(Vec::from_array(array, at)?.map(Self::Array))
     }
 
+    /// Not by way of a [`BTreeMap`]: what people send by the kilobyte would be built twice.
     fn from_object<'de, A: MapAccess<'de>>(
-        object: A,
+        mut object: A,
         at: &At<'_>,
     ) -> Result<Option<Self>, A::Error> {
-        let entries: Option<BTreeMap<String, Self>> = BTreeMap::from_object(object, at)?;
-        Ok(entries.map(|entries| Self::Object(entries.into_iter().collect())))
+        let at = at.entry();
+        let mut entries = Some(serde_json::Map::new());
+        while let Some(key) = object.next_key_seed(KeyText)? {
+            let value = element(object.next_value_seed(Reader::new(&at))?, &at);
+            match (value, &mut entries) {
+                (Some(value), Some(entries)) => {
+                    if entries.insert(key, value).is_some() {
+                        at.refuse("duplicate", "each key once");
+                    }
+                }
+                _ => entries = None,
+            }
+        }
+        Ok(entries.map(Self::Object))
     }
 }
