@@ -1,1 +1,0 @@
-//! Test kit: request builders, fake services, tokens and a fault proxy.
