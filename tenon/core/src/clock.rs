@@ -10,13 +10,15 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
-/// The clock of the machine.
+/// The clock of the machine, in whole microseconds: what the store keeps of a time. What is
+/// answered when something is made is then what is read of it later.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        let now = Timestamp::now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
 
@@ -47,5 +49,20 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_the_machine_is_one_that_the_store_can_keep() {
+        let before = Timestamp::now().as_microsecond();
+        for _ in 0..1000 {
+            let now = SystemClock.now();
+            assert_eq!(now.subsec_nanosecond() % 1000, 0, "{now}");
+            assert!(now.as_microsecond() >= before);
+        }
     }
 }
