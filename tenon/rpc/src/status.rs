@@ -11,11 +11,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use prost::Message;
 use prost_types::Any;
 use tenon_core::{Code, Error, Violation, catalogue, error::Language};
-use tonic_types::pb::{
-    BadRequest, ErrorInfo, LocalizedMessage, RetryInfo, Status, bad_request::FieldViolation,
-};
 
+mod details;
 mod percent;
+
+use details::{BadRequest, ErrorInfo, FieldViolation, LocalizedMessage, RetryInfo, Status};
 
 /// The outcome of a call.
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -47,7 +47,7 @@ const TEXT_LIMIT: usize = 1 << 10;
 /// The headers, or trailers, that tell a caller of the error.
 pub(crate) fn write(error: &Error) -> HeaderMap {
     let message = cut(error.message(Language::English));
-    let details = BASE64.encode(details(error, &message));
+    let details = BASE64.encode(details_of(error, &message));
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(GRPC_STATUS, (error.status() as i32).into());
     // Both encodings give plain ASCII only, which every header can carry.
@@ -98,7 +98,7 @@ pub(crate) fn of_http(status: http::StatusCode) -> Error {
     of_others(code, "").cause(format!("the peer answered with HTTP status {status}"))
 }
 
-fn details(error: &Error, message: &str) -> Vec<u8> {
+fn details_of(error: &Error, message: &str) -> Vec<u8> {
     let mut metadata: HashMap<String, String> = error
         .params()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
