@@ -58,8 +58,9 @@ fn cargo(plan: &Plan<'_>) -> String {
     let path = toml::Value::String(plan.project.tenon.clone());
     format!(
         "{package}\n[workspace]\nmembers = [\"contract\"]\n\n[workspace.dependencies]\n\
-         tenon = {{ path = {path} }}\n\n[workspace.lints.rust]\nmissing_docs = \"warn\"\n\
-         unsafe_code = \"forbid\"\nunreachable_pub = \"warn\"\n\n[workspace.lints.clippy]\n\
+         # Further rooms of Tenon are features: \"store\" (SQL), \"gateway\" (forwarding).\n\
+         tenon = {{ path = {path}, default-features = false, features = [] }}\n\n\
+         [workspace.lints.rust]\nmissing_docs = \"warn\"\nunsafe_code = \"forbid\"\nunreachable_pub = \"warn\"\n\n[workspace.lints.clippy]\n\
          expect_used = \"warn\"\nunwrap_used = \"warn\"\n{dependencies}\n[profile.release]\n\
          debug = \"limited\"\n"
     )
@@ -296,7 +297,7 @@ admin:
 #     # How long a call may take at most.
 #     timeout: 2s
 
-# The data of the service.
+# The data of the service; needs the feature `store` of tenon in Cargo.toml.
 # store:
 #   # The SQLite file; its folder must exist.
 #   path: service.db

@@ -2,6 +2,9 @@
 //!
 //! Generated code and hand-written logic name only this crate. It stays thin over axum, hyper and
 //! prost: whoever needs more than it re-exports can use those below directly.
+//!
+//! Two rooms are features, both on by default: `store` and `gateway`. Generated projects start
+//! without them.
 
 mod app;
 mod process;
@@ -27,6 +30,7 @@ pub use tenon_core::{
 /// Keys, tokens, passwords and access rules.
 pub use tenon_auth as auth;
 /// Routes to services over HTTP, and the documentation page.
+#[cfg(feature = "gateway")]
 pub use tenon_gateway as gateway;
 /// Listening and serving.
 pub use tenon_net as net;
@@ -37,6 +41,7 @@ pub use tenon_rpc as rpc;
 /// What the messages of a contract are made with, and the well-known ones.
 pub use tenon_rpc::{prost, prost_types};
 /// SQL, the audit chain, the outbox and sealed columns.
+#[cfg(feature = "store")]
 pub use tenon_store as store;
 /// Logs, metrics and the admin server.
 pub use tenon_telemetry as telemetry;
