@@ -106,10 +106,11 @@ pub(super) fn create(path: &Path, pair: &Ed25519KeyPair) -> Result<(), KeyError>
     sync_folder(path).map_err(unwritable)
 }
 
-/// Replaces a public file, or makes it.
+/// Replaces a public file, or makes it. It has mode 0600 like the keys beside it: what everybody may
+/// know is served by the identity service, and nobody else has business in the folder.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), KeyError> {
     let unwritable = |cause: io::Error| KeyError::io(path, "it could not be written", &cause);
-    let temporary = write_beside(path, content, 0o644).map_err(unwritable)?;
+    let temporary = write_beside(path, content, 0o600).map_err(unwritable)?;
     if let Err(cause) = fs::rename(&temporary, path) {
         // The first failure is the one to report.
         let _ = fs::remove_file(&temporary);
