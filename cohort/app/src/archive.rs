@@ -150,6 +150,7 @@ fn write(manifest: &Manifest, parts: &Path, out: &Path) -> Result<u64> {
         let text = manifest.to_json()?;
         let mut header = tar::Header::new_ustar();
         header.set_mode(0o600);
+        header.set_mtime(manifest.created_at.as_second().try_into().unwrap_or(0));
         header.set_size(text.len() as u64);
         tar.append_data(&mut header, MANIFEST, text.as_slice())?;
         for part in &manifest.parts {

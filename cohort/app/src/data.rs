@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! DIR/                   0700
-//!   lock                 held while `cohort up` runs; the process id of its holder
+//!   lock                 held by `cohort up`, or shared by the services of `cohort serve`; the
+//!                        process id of who held it alone last
 //!   identity.db trial.db patient.db epro.db
 //!   keys/                the signing keys, the public key set, the keys of sealed values
 //!   demo.json            0600, only after `cohort up --demo`
@@ -75,18 +76,29 @@ impl Folder {
     pub(crate) fn lock(&self) -> Result<Lock> {
         self.claim()?;
         let path = self.path.join(LOCK);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .with_context(|| format!("the lock {} cannot be opened", path.display()))?;
+        let file = open_lock(&path)?;
         match file.try_lock() {
             Ok(()) => Lock::held(file).with_context(|| path.display().to_string()),
             Err(TryLockError::WouldBlock) => bail!(
                 "the data folder {} is in use by {}; stop it, or choose another folder with --data",
+                self.path.display(),
+                holder(file)
+            ),
+            Err(TryLockError::Error(cause)) => {
+                Err(cause).with_context(|| format!("{} cannot be locked", path.display()))
+            }
+        }
+    }
+
+    /// Keeps `cohort up` out of the folder and lets other services in, until the lock is dropped:
+    /// for a service that is a process of its own.
+    pub(crate) fn share(&self) -> Result<Lock> {
+        let path = self.path.join(LOCK);
+        let file = open_lock(&path)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => bail!(
+                "the data folder {} is in use by {}, which runs all services; stop it first",
                 self.path.display(),
                 holder(file)
             ),
@@ -130,6 +142,13 @@ impl Lock {
         writeln!(file, "{}", std::process::id())?;
         Ok(Self { _file: file })
     }
+}
+
+fn open_lock(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let opened = options.mode(0o600).open(path);
+    opened.with_context(|| format!("the lock {} cannot be opened", path.display()))
 }
 
 /// Who holds the lock, as its file says.

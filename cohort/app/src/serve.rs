@@ -4,21 +4,27 @@
 
 mod gateway;
 
-use std::{path::Path, sync::Arc};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use identity::setup;
 use patient_contract::rpc::PatientClient;
 use serde::Deserialize;
 use tenon::{
     Clock, Context, Process, Runtime, Service, StartError, SystemClock,
-    config::{self, AdminConfig, ClientsConfig, ConfigError, LogConfig, RestConfig},
+    config::{self, AdminConfig, ClientsConfig, ConfigError, LogConfig, RestConfig, StoreConfig},
     rpc::Channel,
     telemetry::{self, Metrics},
 };
 use trial_contract::rpc::TrialClient;
 
-use crate::{Outcome, account, arguments::Served, screen, up::described};
+use crate::{
+    Outcome, account,
+    arguments::Served,
+    data::{self, Folder, Lock},
+    screen,
+    up::described,
+};
 
 /// Runs until a signal. Each door that is open is a line on standard output, then `ready`.
 pub(crate) fn run(service: Served, file: &Path) -> Result<Outcome> {
@@ -26,7 +32,11 @@ pub(crate) fn run(service: Served, file: &Path) -> Result<Outcome> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let (process, accounts) = build(service, file).await?;
+        let Built {
+            process,
+            accounts,
+            _lock,
+        } = build(service, file).await?;
         process.runtime().life.on_signals()?;
         let running = process.start().await?;
         for (door, address) in running.addresses() {
@@ -45,65 +55,102 @@ pub(crate) fn run(service: Served, file: &Path) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-/// The process of a service, and where it keeps accounts.
-async fn build(
-    service: Served,
-    file: &Path,
-) -> Result<(Process, Option<identity::ServiceContext>)> {
+/// A process in the making.
+struct Built {
+    process: Process,
+    /// Where accounts are kept, if it keeps them.
+    accounts: Option<identity::ServiceContext>,
+    /// Keeps `cohort up` out of the data while it runs.
+    _lock: Option<Lock>,
+}
+
+impl From<Process> for Built {
+    fn from(process: Process) -> Self {
+        Self {
+            process,
+            accounts: None,
+            _lock: None,
+        }
+    }
+}
+
+async fn build(service: Served, file: &Path) -> Result<Built> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let parts = Parts::new(file);
-    let process = match service {
-        Served::Identity => {
-            let config: identity::Config = config::load(file)?;
-            let (log, admin) = (config.log.clone(), config.admin.clone());
-            let parts = parts.log(&log)?;
-            let built = identity::build(config, clock).await?;
-            return Ok((parts.process(built.service, admin)?, Some(built.context)));
-        }
-        Served::Trial => {
-            let config: trial::Config = config::load(file)?;
-            let (parts, admin) = (parts.log(&config.log)?, config.admin.clone());
-            let patient = parts.channel("patient", &config.clients)?;
-            let clients = trial::Clients {
-                patient: PatientClient::remote(patient),
-            };
-            let built = trial::build(config, clients, clock).await;
-            parts.process(built.map_err(StartError::from)?.service, admin)?
-        }
-        Served::Patient => {
-            let config: patient::Config = config::load(file)?;
-            let (parts, admin) = (parts.log(&config.log)?, config.admin.clone());
-            let trial = parts.channel("trial", &config.clients)?;
-            let clients = patient::Clients {
-                trial: TrialClient::remote(trial),
-            };
-            let built = patient::build(config, clients, clock).await;
-            parts.process(built.map_err(StartError::from)?.service, admin)?
-        }
-        Served::Epro => {
-            let config: epro::Config = config::load(file)?;
-            let (parts, admin) = (parts.log(&config.log)?, config.admin.clone());
-            let clients = epro::Clients {
-                patient: PatientClient::remote(parts.channel("patient", &config.clients)?),
-                trial: TrialClient::remote(parts.channel("trial", &config.clients)?),
-            };
-            let built = epro::build(config, clients, clock).await?;
-            parts.process(built.service, admin)?
-        }
+    match service {
+        Served::Identity => identity(file, clock).await,
+        Served::Trial => trial(file, clock).await,
+        Served::Patient => patient(file, clock).await,
+        Served::Epro => epro(file, clock).await,
         Served::Gateway => {
             let config: gateway::Config = config::load(file)?;
-            let parts = parts.log(&config.log)?;
-            gateway::process(config, parts.runtime, clock)?
+            let parts = Parts::new(file, &config.log)?;
+            Ok(gateway::process(config, parts.runtime, clock)?.into())
         }
         Served::Progress => {
             let config: ProgressConfig = config::load(file)?;
-            let parts = parts.log(&config.log)?;
+            let parts = Parts::new(file, &config.log)?;
             let trial = TrialClient::remote(parts.channel("trial", &config.clients)?);
             let service = progress::build(trial).service(config.rest);
-            parts.process(service, config.admin)?
+            Ok(parts.process(service, config.admin)?.into())
         }
+    }
+}
+
+async fn identity(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
+    let config: identity::Config = config::load(file)?;
+    let parts = Parts::new(file, &config.log)?;
+    let (lock, admin) = (parts.lock(&config.store)?, config.admin.clone());
+    let built = identity::build(config, clock).await?;
+    Ok(Built {
+        process: parts.process(built.service, admin)?,
+        accounts: Some(built.context),
+        _lock: Some(lock),
+    })
+}
+
+async fn trial(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
+    let config: trial::Config = config::load(file)?;
+    let parts = Parts::new(file, &config.log)?;
+    let (lock, admin) = (parts.lock(&config.store)?, config.admin.clone());
+    let clients = trial::Clients {
+        patient: PatientClient::remote(parts.channel("patient", &config.clients)?),
     };
-    Ok((process, None))
+    let built = trial::build(config, clients, clock).await;
+    let service = built.map_err(StartError::from)?.service;
+    Ok(Built {
+        _lock: Some(lock),
+        ..parts.process(service, admin)?.into()
+    })
+}
+
+async fn patient(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
+    let config: patient::Config = config::load(file)?;
+    let parts = Parts::new(file, &config.log)?;
+    let (lock, admin) = (parts.lock(&config.store)?, config.admin.clone());
+    let clients = patient::Clients {
+        trial: TrialClient::remote(parts.channel("trial", &config.clients)?),
+    };
+    let built = patient::build(config, clients, clock).await;
+    let service = built.map_err(StartError::from)?.service;
+    Ok(Built {
+        _lock: Some(lock),
+        ..parts.process(service, admin)?.into()
+    })
+}
+
+async fn epro(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
+    let config: epro::Config = config::load(file)?;
+    let parts = Parts::new(file, &config.log)?;
+    let (lock, admin) = (parts.lock(&config.store)?, config.admin.clone());
+    let clients = epro::Clients {
+        patient: PatientClient::remote(parts.channel("patient", &config.clients)?),
+        trial: TrialClient::remote(parts.channel("trial", &config.clients)?),
+    };
+    let built = epro::build(config, clients, clock).await?;
+    Ok(Built {
+        _lock: Some(lock),
+        ..parts.process(built.service, admin)?.into()
+    })
 }
 
 /// `etc/progress.yaml`.
@@ -130,17 +177,21 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn new(file: &'a Path) -> Self {
-        Self {
+    /// Logs begin before anything is built.
+    fn new(file: &'a Path, log: &LogConfig) -> Result<Self> {
+        telemetry::init_logs(log)?;
+        Ok(Self {
             file,
             runtime: Runtime::default(),
-        }
+        })
     }
 
-    /// Logs begin before anything is built.
-    fn log(self, config: &LogConfig) -> Result<Self> {
-        telemetry::init_logs(config)?;
-        Ok(self)
+    /// Shares the folder of the data, which is made for its owner alone where it is missing.
+    fn lock(&self, store: &StoreConfig) -> Result<Lock> {
+        let folder = data::parent(&store.path);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
+        Folder::new(folder).share()
     }
 
     /// The way to a neighbour, as the section `clients` tells it.

@@ -268,17 +268,19 @@ impl Open {
         if let serde_json::Value::Array(rows) = self.table {
             process = process.routes(rows);
         }
+        // Several services of one process have a store each.
+        let named = |name: String| format!("{}.{name}", self.name);
         for (name, probe) in self.beside.probes {
-            process = process.probe(name, move || probe());
+            process = process.probe(named(name), move || probe());
         }
         for (name, work) in self.beside.background {
-            process = process.background(name, work);
+            process = process.background(named(name), work);
         }
         for (name, failure) in self.beside.fatal {
-            process = process.fatal(name, failure);
+            process = process.fatal(named(name), failure);
         }
         for (name, work) in self.beside.on_stop {
-            process = process.on_stop(name, work);
+            process = process.on_stop(named(name), work);
         }
         Ok(process)
     }

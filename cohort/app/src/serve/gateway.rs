@@ -58,13 +58,6 @@ fn patience() -> Duration {
 pub(super) fn process(config: Config, runtime: Runtime, clock: Arc<dyn Clock>) -> Result<Process> {
     let document = compose::document()?;
     let refuse = |key: &str, problem: &str| ConfigError::new(Path::new(key), problem);
-    let verifier = Verifier::new(&config.auth, clock)?;
-    let verifier = verifier.ok_or_else(|| {
-        refuse(
-            "auth",
-            "neither accessSecret nor keys are given; name the jwks.json of identity",
-        )
-    })?;
     let mut upstreams = Vec::new();
     for (name, place) in config.services {
         if !SERVICES.contains(&name.as_str()) {
@@ -78,6 +71,13 @@ pub(super) fn process(config: Config, runtime: Runtime, clock: Arc<dyn Clock>) -
             timeout: place.timeout,
         });
     }
+    let verifier = Verifier::new(&config.auth, clock)?;
+    let verifier = verifier.ok_or_else(|| {
+        refuse(
+            "auth",
+            "neither accessSecret nor keys are given; name the jwks.json of identity",
+        )
+    })?;
     let guard = Guard::new(verifier, &document, config.rest.max_bytes);
     let proxy = Proxy::new(upstreams, Some(&runtime.metrics))?.guard(guard);
     // The proxy answers whatever is not a page, with problem documents of its own.

@@ -1,0 +1,10 @@
+//! The command as its users have it: as processes, on sockets and folders of their own.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod archive;
+mod crash;
+mod import;
+mod platform;
+mod separate;
+mod start;
+mod trail;
