@@ -5,11 +5,16 @@ use std::{fmt, io, panic, thread};
 use tenon_core::config::{LogConfig, LogFormat, LogLevel};
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
+    Layer, Registry,
+    filter::Targets,
     fmt::{MakeWriter, time::SystemTime},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
+
+mod line;
+
+use line::JsonLine;
 
 /// Libraries that speak of every frame at `debug`; they do so only at `trace` here.
 const TALKATIVE: [&str; 4] = ["h2", "hyper", "hyper_util", "tower"];
@@ -46,10 +51,7 @@ where
 {
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .with_timer(SystemTime)
+            .event_format(JsonLine)
             .with_writer(writer)
             .boxed(),
         LogFormat::Pretty => tracing_subscriber::fmt::layer()
@@ -61,7 +63,7 @@ where
 }
 
 /// The filter of a level. The environment has no say: what is logged is in the configuration.
-fn filter(level: LogLevel) -> EnvFilter {
+fn filter(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -69,18 +71,14 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let mut directives = level.to_string();
+    let targets = Targets::new().with_default(level);
     if level == LevelFilter::DEBUG {
-        for library in TALKATIVE {
-            directives.push_str(&format!(",{library}=info"));
-        }
+        let quiet = TALKATIVE.map(|library| (library, LevelFilter::INFO));
+        return targets.with_targets(quiet);
     }
-    EnvFilter::builder()
-        .with_default_directive(level.into())
-        .parse_lossy(directives)
+    targets
 }
 
-/// A panic that somebody catches is written by them, with what they know of the request.
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
     if tenon_core::panics::note(info) {
         return;
@@ -141,6 +139,46 @@ mod tests {
         assert_eq!(line["target"], "access");
         assert_eq!(line["message"], "GET /a\nforged line");
         assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn every_kind_of_value_is_json() {
+        let lines = lines_of(LogLevel::Info, LogFormat::Json, || {
+            let cause = io::Error::other("a \"quoted\" cause");
+            tracing::info!(
+                text = "tab\t, back\\slash, 中文\u{1}",
+                shown = %"one\ntwo",
+                debug = ?Some("x"),
+                r#type = "raw",
+                negative = -3,
+                natural = u64::MAX,
+                wide = u128::MAX,
+                fraction = 0.25,
+                infinite = f64::INFINITY,
+                yes = true,
+                absent = None::<&str>,
+                error = &cause as &(dyn std::error::Error + 'static),
+            );
+        });
+        let mut line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        let found = line.as_object_mut().unwrap();
+        found.remove("timestamp");
+        let expected = serde_json::json!({
+            "level": "INFO",
+            "target": module_path!(),
+            "text": "tab\t, back\\slash, 中文\u{1}",
+            "shown": "one\ntwo",
+            "debug": "Some(\"x\")",
+            "type": "raw",
+            "negative": -3,
+            "natural": u64::MAX,
+            "wide": u128::MAX.to_string(),
+            "fraction": 0.25,
+            "infinite": null,
+            "yes": true,
+            "error": "a \"quoted\" cause",
+        });
+        assert_eq!(line, expected);
     }
 
     #[test]
