@@ -43,6 +43,8 @@ pub(crate) struct Api {
 pub(crate) enum Failure {
     /// The service could not be reached: nothing was done.
     Unreachable(String),
+    /// The other side could not prove who it is: nothing was sent.
+    Untrusted(String),
     /// The connection broke after the request was sent: nobody knows what was done.
     Broken(String),
     /// The service refused.
@@ -226,7 +228,7 @@ impl Failure {
     fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Broken(_) => false,
+            Self::Untrusted(_) | Self::Broken(_) => false,
             Self::Refused(problem) => matches!(problem.status, 429 | 503),
         }
     }
@@ -248,6 +250,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(problem) => write!(f, "the platform cannot be reached: {problem}"),
+            Self::Untrusted(problem) => write!(
+                f,
+                "the platform cannot be trusted: {problem}; its certificate must be one that this machine knows"
+            ),
             Self::Broken(problem) => write!(f, "the answer got lost: {problem}"),
             Self::Refused(problem) => write!(f, "{problem}"),
         }
@@ -295,6 +301,16 @@ impl fmt::Display for Problem {
 }
 
 fn failure(cause: ureq::Error) -> Failure {
+    let of_tls = match &cause {
+        ureq::Error::Io(cause) => cause
+            .get_ref()
+            .is_some_and(|cause| cause.is::<rustls::Error>()),
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => true,
+        _ => false,
+    };
+    if of_tls {
+        return Failure::Untrusted(cause.to_string());
+    }
     let never_sent = match &cause {
         ureq::Error::Io(cause) => matches!(
             cause.kind(),
@@ -304,10 +320,7 @@ fn failure(cause: ureq::Error) -> Failure {
                 | ErrorKind::AddrNotAvailable
         ),
         ureq::Error::Timeout(at) => matches!(at, Timeout::Connect | Timeout::Resolve),
-        ureq::Error::HostNotFound
-        | ureq::Error::ConnectionFailed
-        | ureq::Error::Tls(_)
-        | ureq::Error::Rustls(_) => true,
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
         _ => false,
     };
     if never_sent {

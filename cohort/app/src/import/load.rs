@@ -235,7 +235,7 @@ impl<'a> Pass<'a> {
                 Stop::All(format!("the platform stays overloaded: {problem}"))
             }
             Failure::Refused(problem) => Stop::Row(refused(row, &problem)),
-            Failure::Unreachable(_) => Stop::All(failure.to_string()),
+            Failure::Unreachable(_) | Failure::Untrusted(_) => Stop::All(failure.to_string()),
             Failure::Broken(_) => {
                 let expected = "an answer: whether it was done is not known; run the import again";
                 Stop::Row(finding(row, "answer-lost", expected))
