@@ -130,7 +130,10 @@ fn bearer(authorization: Option<&str>) -> Result<&str> {
     if value.is_empty() {
         return Err(catalogue::TOKEN_MISSING.error());
     }
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    let allowed = |byte: u8| {
+        let mark = matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
+        byte.is_ascii_alphanumeric() || mark
+    };
     value
         .split_once(' ')
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))

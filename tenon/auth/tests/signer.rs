@@ -203,7 +203,11 @@ fn the_published_set_is_replaced_whole() {
     let path = folder.path().join("keys.json");
     let first = Signer::generate().unwrap();
     first.write_jwks(&path).unwrap();
-    assert_eq!(mode(&path) & 0o777, 0o600, "as private as the keys beside it");
+    assert_eq!(
+        mode(&path) & 0o777,
+        0o600,
+        "as private as the keys beside it"
+    );
     let second = Signer::generate().unwrap();
     second.write_jwks(&path).unwrap();
     let written: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

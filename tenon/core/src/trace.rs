@@ -60,7 +60,9 @@ impl TraceContext {
 
     /// The trace id: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
-        format!("{:032x}", self.trace_id)
+        let mut text = vec![0; 32];
+        write_digits(&mut text, self.trace_id);
+        String::from_utf8(text).unwrap_or_default()
     }
 
     /// The span id: 16 hexadecimal digits.
@@ -83,12 +85,11 @@ impl Default for TraceContext {
 /// The `traceparent` header.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flags = u8::from(self.sampled);
-        write!(
-            f,
-            "00-{:032x}-{:016x}-{flags:02x}",
-            self.trace_id, self.span_id
-        )
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_digits(&mut text[3..35], self.trace_id);
+        write_digits(&mut text[36..52], self.span_id.into());
+        write_digits(&mut text[53..], self.sampled.into());
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -103,6 +104,15 @@ impl fmt::Debug for TraceContext {
 /// pays for a system call.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+/// Writes the last digits of a number. Every request writes three, and the formatting of numbers
+/// is made for more than that.
+fn write_digits(to: &mut [u8], mut number: u128) {
+    for digit in to.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
+    }
 }
 
 /// Lower-case hexadecimal digits only, as the specification demands.

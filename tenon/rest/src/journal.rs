@@ -68,7 +68,7 @@ impl<'a> Journal<'a> {
                 code = error.code(),
                 status,
                 cause = error.cause_chain(),
-                trace_id = %self.trace.trace_id(),
+                trace_id = self.trace.trace_id(),
                 "the request failed"
             );
         }
@@ -87,7 +87,7 @@ impl<'a> Journal<'a> {
             route = self.route,
             status,
             duration_ms = milliseconds(elapsed),
-            trace_id = %self.trace.trace_id(),
+            trace_id = self.trace.trace_id(),
             caller = self.caller.as_ref().map(|caller| caller.subject()),
         );
     }
