@@ -214,8 +214,10 @@ fn show(batch_max: usize, proof: &Proof) {
         proof.acknowledged
     );
     println!(
-        "  {} more are there whose phone the kill kept from hearing; audit: {}",
-        proof.unannounced,
-        proof.audit.lines().last().unwrap_or("verified")
+        "  {} more are there whose phone the kill kept from hearing",
+        proof.unannounced
     );
+    for line in proof.audit.lines() {
+        println!("  audit: {line}");
+    }
 }
