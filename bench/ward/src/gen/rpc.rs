@@ -23,6 +23,11 @@ impl RpcDoor {
         Self { context, rules }
     }
 
+    /// What its operations share.
+    pub fn context(&self) -> &ServiceContext {
+        &self.context
+    }
+
     /// Who decides about callers.
     pub fn rules(&self) -> &Arc<dyn AccessRules> {
         &self.rules

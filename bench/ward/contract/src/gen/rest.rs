@@ -4,6 +4,8 @@
 //!
 //! The operations that the figures are taken from
 
+use ::tenon::rest::bind;
+
 /// The operations of `service ward-api`.
 pub trait WardApi: Send + Sync + 'static {
     /// One patient, open to all.
@@ -154,7 +156,7 @@ impl ::tenon::rest::Bind for GetPatientReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let patient_id = input.path("patientId").required();
             Some(Self {
                 patient_id: patient_id?,
@@ -182,7 +184,7 @@ impl ::tenon::rest::Bind for ListPatientsReq {
     const BODY: bool = false;
 
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| {
+        bind::read(parts, |input| {
             let trial_id = input.path("trialId").required();
             Some(Self {
                 trial_id: trial_id?,
@@ -221,14 +223,14 @@ pub struct Item {
     pub value: i64,
 }
 
-impl ::tenon::rest::bind::Object for Item {
+impl bind::Object for Item {
     const KEYS: &'static [&'static str] = &["linkId", "value"];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut link_id = ::tenon::rest::bind::Slot::Absent;
-        let mut value = ::tenon::rest::bind::Slot::Absent;
+        let mut link_id = bind::Slot::Absent;
+        let mut value = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => link_id = json.value()?,
@@ -268,11 +270,11 @@ pub struct SubmitReq {
 
 impl ::tenon::rest::Bind for SubmitReq {
     fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
-        ::tenon::rest::bind::read(parts, |input| input.body())
+        bind::read(parts, |input| input.body())
     }
 }
 
-impl ::tenon::rest::bind::Object for SubmitReq {
+impl bind::Object for SubmitReq {
     const KEYS: &'static [&'static str] = &[
         "id",
         "patientId",
@@ -283,16 +285,16 @@ impl ::tenon::rest::bind::Object for SubmitReq {
         "items",
     ];
 
-    fn read<'de, A: ::tenon::rest::bind::MapAccess<'de>>(
-        mut json: ::tenon::rest::bind::Fields<'_, 'de, A>,
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut id = ::tenon::rest::bind::Slot::Absent;
-        let mut patient_id = ::tenon::rest::bind::Slot::Absent;
-        let mut trial_id = ::tenon::rest::bind::Slot::Absent;
-        let mut questionnaire = ::tenon::rest::bind::Slot::Absent;
-        let mut status = ::tenon::rest::bind::Slot::Absent;
-        let mut language = ::tenon::rest::bind::Slot::Absent;
-        let mut items = ::tenon::rest::bind::Slot::Absent;
+        let mut id = bind::Slot::Absent;
+        let mut patient_id = bind::Slot::Absent;
+        let mut trial_id = bind::Slot::Absent;
+        let mut questionnaire = bind::Slot::Absent;
+        let mut status = bind::Slot::Absent;
+        let mut language = bind::Slot::Absent;
+        let mut items = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => id = json.value()?,

@@ -65,12 +65,9 @@ impl WardClient {
 impl WardService for WardClient {
     async fn echo(&self, cx: &::tenon::Context, req: EchoReq) -> ::tenon::Result<EchoResp> {
         self.inner
-            .unary(
-                cx,
-                &methods::ECHO,
-                req,
-                |service, cx, req| service.echo(cx, req),
-            )
+            .unary(cx, &methods::ECHO, req, |service, cx, req| {
+                service.echo(cx, req)
+            })
             .await
     }
 
