@@ -10,14 +10,14 @@
 
 mod keyring;
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tenon_core::{Error, Result};
+use tenon_core::{Context, Error, Result};
 use zeroize::Zeroizing;
 
-use crate::{FromValue, Rx, ToValue, Tx, Value, args};
+use crate::{Db, FromValue, Rx, ToValue, Tx, Value, args, entries::open_failed};
 pub use keyring::Keyring;
 
 /// The version of a sealed value's layout: format, algorithm, generation of the data key (4
@@ -162,6 +162,32 @@ pub async fn open(
     decrypt(&key, &place.bound(), body)
         .map(Secret)
         .ok_or_else(|| refused("it was sealed for another place or was changed"))
+}
+
+/// The ring of a database, from its file. New keys are made only while nothing is sealed: a ring
+/// whose file was lost comes back from its copy. Another one in its place would open nothing that
+/// is there, and its blind indexes would find nobody again.
+///
+/// # Errors
+/// `OPEN_FAILED` as [`Keyring::load_or_create`], when the file is missing although values are
+/// sealed, and when it is not the ring that they were sealed with.
+pub async fn keyring(db: &Db, path: impl AsRef<Path>) -> Result<Keyring> {
+    const ANY: &str = "SELECT owner, wrapping_version, wrapped FROM data_key
+        ORDER BY owner, generation LIMIT 1";
+    let path = path.as_ref();
+    let cx = Context::background();
+    let known: Option<(String, u32, Vec<u8>)> = db.optional(&cx, ANY, args![]).await?;
+    let Some((owner, version, wrapped)) = known else {
+        return Keyring::load_or_create(path);
+    };
+    let ring = Keyring::load(path)?;
+    let fits = ring.unwrap(&owner, version, &wrapped);
+    fits.map_err(|_| {
+        let problem =
+            "these are not the keys that the data was sealed with; restore those from their copy";
+        open_failed(path, problem)
+    })?;
+    Ok(ring)
 }
 
 /// Destroys an owner's data key: its sealed values can never be opened again. Blind indexes of

@@ -7,6 +7,9 @@ use tenon_core::Result;
 use super::{chain, parse};
 use crate::{engine::Engine, entries::open_failed};
 
+/// The schema of the trail, which its triggers are compared with.
+const SCHEMA: &str = include_str!("../../migrations/0001_audit.sql");
+
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -68,8 +71,8 @@ pub fn verify_file(path: impl AsRef<Path>) -> Result<Report> {
         let mut walk = Walk::default();
         read_records(conn, &mut walk)?;
         let heads = read_heads(conn)?;
-        let triggers = count_triggers(conn)?;
-        Ok(walk.finish(&heads, triggers))
+        let guarded = is_guarded(conn)?;
+        Ok(walk.finish(&heads, guarded))
     };
     read().map_err(|cause: rusqlite::Error| {
         open_failed(path, format!("its audit trail cannot be read: {cause}"))
@@ -118,10 +121,17 @@ fn read_heads(conn: &rusqlite::Connection) -> rusqlite::Result<Heads> {
     rows.collect()
 }
 
-fn count_triggers(conn: &rusqlite::Connection) -> rusqlite::Result<i64> {
-    const SQL: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name IN
-        ('audit_record_update', 'audit_record_delete', 'audit_head_delete')";
-    conn.query_row(SQL, [], |row| row.get(0))
+/// Whether the triggers on the trail's tables are those that the store made, all of them, word for
+/// word, and no other: one that does nothing has the same name.
+fn is_guarded(conn: &rusqlite::Connection) -> rusqlite::Result<bool> {
+    const SQL: &str = "SELECT sql FROM sqlite_schema
+        WHERE type = 'trigger' AND tbl_name IN ('audit_record', 'audit_head')";
+    let mut statement = conn.prepare(SQL)?;
+    let found: Vec<String> = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let all = found.len() == SCHEMA.matches("CREATE TRIGGER").count();
+    Ok(all && found.iter().all(|text| SCHEMA.contains(&format!("{text};"))))
 }
 
 /// The walk along the chains.
@@ -149,7 +159,7 @@ impl Walk {
         self.reached.insert(line.stream, (line.sequence, line.hash));
     }
 
-    fn finish(mut self, heads: &Heads, triggers: i64) -> Report {
+    fn finish(mut self, heads: &Heads, guarded: bool) -> Report {
         for (stream, (sequence, hash)) in heads {
             match self.reached.get(stream) {
                 None => self.note(stream, 1, "all its records are missing".to_owned()),
@@ -177,8 +187,9 @@ impl Walk {
         for stream in headless {
             self.note(&stream, 1, "its chain has no head".to_owned());
         }
-        if triggers != 3 {
-            let reason = "the triggers that refuse changes of the trail are missing".to_owned();
+        if !guarded {
+            let reason =
+                "the triggers that refuse changes of the trail are missing or changed".to_owned();
             self.note("", 0, reason);
         }
         self.report

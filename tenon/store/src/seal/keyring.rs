@@ -4,15 +4,16 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{ErrorKind, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use aws_lc_rs::{hmac, rand};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tenon_core::{Error, Result};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{BlindIndex, KeyBytes, decrypt, encrypt};
@@ -38,15 +39,8 @@ impl Keyring {
     /// line is not a key.
     pub fn load_or_create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let created = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path);
-        match created {
-            Ok(file) => write_new(file, path)?,
-            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {}
-            Err(cause) => return Err(open_failed(path, cause)),
+        if !path.exists() {
+            write_new(path)?;
         }
         Self::load(path)
     }
@@ -175,17 +169,38 @@ pub(super) fn random_key() -> Result<KeyBytes> {
     Ok(key)
 }
 
-fn write_new(mut file: File, path: &Path) -> Result<()> {
+/// Writes a ring of new keys under a name of its own and then gives it its name, unless another
+/// process was faster: whoever finds the file finds it whole, also after a power cut.
+fn write_new(path: &Path) -> Result<()> {
     let (wrap, index) = (random_key()?, random_key()?);
     let text = Zeroizing::new(format!(
         "wrap 1 {}\nindex {}\n",
         *Zeroizing::new(STANDARD.encode(wrap.as_slice())),
         *Zeroizing::new(STANDARD.encode(index.as_slice()))
     ));
-    // Values are sealed by these keys at once: they must not be lost to a power cut.
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|cause| open_failed(path, cause))
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}.partial", Uuid::new_v4().simple()));
+    let partial = PathBuf::from(partial);
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&partial)?;
+        // Values are sealed by these keys at once: neither they nor their name may be lost.
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        match fs::hard_link(&partial, path) {
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {}
+            linked => linked?,
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    let written = write();
+    // Its keys live on under the right name, or never sealed anything.
+    let _ = fs::remove_file(&partial);
+    written.map_err(|cause| open_failed(path, cause))
 }
 
 fn key_bytes(text: &str) -> Option<KeyBytes> {

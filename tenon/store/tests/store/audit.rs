@@ -232,15 +232,29 @@ async fn a_cut_off_tail_is_found() {
 }
 
 #[tokio::test]
-async fn removed_triggers_are_found() {
+async fn removed_and_emptied_triggers_are_found() {
     let fixture = Fixture::new().await;
     append(&fixture.db, "A", 1).await;
     fixture.db.close().await.unwrap();
     let conn = rusqlite::Connection::open(fixture.path()).unwrap();
+    let found = || {
+        let report = verify_file(fixture.path()).unwrap();
+        assert!(only_problem(&report).2.contains("triggers"));
+    };
     conn.execute_batch("DROP TRIGGER audit_record_delete")
         .unwrap();
-    drop(conn);
-    let report = verify_file(fixture.path()).unwrap();
+    found();
+    // One of the same name that refuses nothing.
+    let harmless = "CREATE TRIGGER audit_record_delete BEFORE DELETE ON audit_record
+        BEGIN SELECT 1; END";
+    conn.execute_batch(harmless).unwrap();
+    found();
+}
+
+#[tokio::test]
+async fn an_added_trigger_is_found() {
+    let sql = "CREATE TRIGGER quiet AFTER INSERT ON audit_head BEGIN DELETE FROM item; END";
+    let report = tampered(sql).await;
     assert!(only_problem(&report).2.contains("triggers"));
 }
 

@@ -224,6 +224,41 @@ fn a_key_file_is_private_and_a_bad_one_is_refused() {
 }
 
 #[tokio::test]
+async fn keys_that_were_lost_are_never_replaced_by_new_ones() {
+    let fixture = Fixture::new().await;
+    let path = fixture.folder.path().join("seal.key");
+    let ring = Arc::new(seal::keyring(&fixture.db, &path).await.unwrap());
+    sealed(&fixture, &ring, "1", "S1").await;
+    seal::keyring(&fixture.db, &path).await.unwrap();
+    let copy = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let error = seal::keyring(&fixture.db, &path).await.unwrap_err();
+    assert!(error.to_string().contains("seal.key"), "{error}");
+    assert!(!path.exists());
+    // Those of somebody else are found out at the start, not at the first value.
+    Keyring::load_or_create(&path).unwrap();
+    let error = seal::keyring(&fixture.db, &path).await.unwrap_err();
+    assert!(error.to_string().contains("restore"), "{error}");
+    fs::write(&path, copy).unwrap();
+    seal::keyring(&fixture.db, &path).await.unwrap();
+}
+
+#[test]
+fn processes_that_start_together_agree_on_one_ring() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("seal.key");
+    let indexes: Vec<BlindIndex> = std::thread::scope(|scope| {
+        let open = || Keyring::load_or_create(&path).unwrap().blind_index("a", "b");
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        let indexes = threads.into_iter().map(|thread| thread.join().unwrap());
+        indexes.collect()
+    });
+    assert!(indexes.iter().all(|index| *index == indexes[0]));
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+}
+
+#[tokio::test]
 async fn the_plain_value_is_in_no_file() {
     let fixture = Fixture::new().await;
     let ring = ring(fixture.folder.path(), "seal.key");
