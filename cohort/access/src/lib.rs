@@ -8,5 +8,5 @@ mod page;
 
 pub use act::Act;
 pub use caller::{ACCOUNT_SELF, Caller, Rules, claim};
-pub use clinical::access::{Grant, Listing, Permission, Role, Scope};
+pub use clinical::access::{Grant, Listing, Own, Permission, Reach, Role, Scope, may};
 pub use page::{after, merge};

@@ -291,28 +291,38 @@ pub enum Listing<'g> {
         /// Those of these studies, and only of the site where one is given.
         places: Vec<(&'g str, Option<&'g str>)>,
         /// Those of the account's own subject.
-        own_subject: Option<&'g str>,
+        own: Vec<Own<'g>>,
     },
+}
+
+/// The own subject of an account, as far as one of its grants reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own<'g> {
+    /// The subject.
+    pub subject: &'g str,
+    /// Only what this study has of it; whatever its study where none is given.
+    pub study: Option<&'g str>,
 }
 
 impl Listing<'_> {
     /// Whether nothing can be listed.
     pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Parts { places, own_subject: None } if places.is_empty())
+        matches!(self, Self::Parts { places, own } if places.is_empty() && own.is_empty())
     }
 
     /// Whether an object is in the list.
     pub fn contains(&self, scope: Scope<'_>) -> bool {
         match self {
             Self::Everything => true,
-            Self::Parts {
-                places,
-                own_subject,
-            } => {
+            Self::Parts { places, own } => {
                 let in_place = |(study, site): &(&str, Option<&str>)| {
                     scope.study == Some(study) && (site.is_none() || *site == scope.site)
                 };
-                places.iter().any(in_place) || is_own(*own_subject, scope)
+                let is_own = |own: &Own<'_>| {
+                    scope.subject == Some(own.subject)
+                        && (own.study.is_none() || own.study == scope.study)
+                };
+                places.iter().any(in_place) || own.iter().any(is_own)
             }
         }
     }
@@ -326,7 +336,7 @@ pub fn listing<'g>(
     permission: Permission,
 ) -> Listing<'g> {
     let mut places = Vec::new();
-    let mut own = None;
+    let mut own = Vec::new();
     for grant in grants {
         match (
             may(grant.role, permission),
@@ -334,17 +344,14 @@ pub fn listing<'g>(
             grant.site.as_deref(),
         ) {
             (Reach::None, ..) | (_, None, Some(_)) => {}
-            (Reach::Own, ..) => own = own_subject,
+            (Reach::Own, study, _) => own.extend(own_subject.map(|subject| Own { subject, study })),
             (Reach::Granted, None, None) => return Listing::Everything,
             (Reach::Granted, Some(study), site) => {
                 places.push((study, site.filter(|_| !permission.reaches_up())));
             }
         }
     }
-    Listing::Parts {
-        places,
-        own_subject: own,
-    }
+    Listing::Parts { places, own }
 }
 
 /// A grant for a site without its study is not sound and covers nothing.

@@ -245,21 +245,16 @@ fn r_15_a_list_holds_exactly_what_may_be_read_one_by_one() {
                 ];
                 for &permission in Permission::ALL {
                     for scope in [SITE_A1, SITE_A2, SITE_B1, STUDY_A, STUDY_B] {
-                        // A patient is a subject of the study in which the account has its grant.
                         let own = grants
                             .iter()
                             .find(|grant| grant.role == Role::Patient)
                             .and(Some("s2"));
                         let single = decide(&grants, own, permission, scope) == Decision::Allow;
-                        let patient_elsewhere =
-                            role == Role::Patient && other != Role::Patient && study != Some("A");
-                        if !patient_elsewhere {
-                            let listed = listing(&grants, own, permission).contains(scope);
-                            assert_eq!(
-                                listed, single,
-                                "{role} {other} {study:?} {site:?} {permission} {scope:?}"
-                            );
-                        }
+                        let listed = listing(&grants, own, permission).contains(scope);
+                        assert_eq!(
+                            listed, single,
+                            "{role} {other} {study:?} {site:?} {permission} {scope:?}"
+                        );
                     }
                 }
             }
@@ -279,9 +274,21 @@ fn an_unrestricted_grant_lists_everything_and_a_site_grant_its_site() {
         listing(&site, None, Permission::SubjectRead),
         Listing::Parts {
             places: vec![("A", Some("A1"))],
-            own_subject: None
+            own: vec![]
         }
     );
+}
+
+/// Whoever gives an account the subject of a study must have a say in that study.
+#[test]
+fn r_15_a_patient_lists_the_own_subject_in_the_granted_study_only() {
+    let grants = [grant(Role::Patient, Some("B"), None)];
+    let subject = SITE_A1.subject;
+    let listed = listing(&grants, subject, Permission::ResponseRead);
+    assert!(!listed.contains(SITE_A1));
+    assert!(listed.contains(Scope { subject, ..SITE_B1 }));
+    let nobody = listing(&grants, None, Permission::ResponseRead);
+    assert!(nobody.is_empty());
 }
 
 #[test]

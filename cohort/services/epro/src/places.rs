@@ -18,31 +18,30 @@ pub(crate) fn places(
     subject: Option<&str>,
 ) -> Vec<Place> {
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    let Listing::Parts {
-        places,
-        own_subject,
-    } = listing
-    else {
+    let Listing::Parts { places, own } = listing else {
         return vec![Place {
             study: owned(study),
             site: None,
             subject: owned(subject),
         }];
     };
+    let wanted = |granted: &str| study.is_none_or(|study| study == granted);
     let granted = places
         .iter()
-        .filter(|(granted, _)| study.is_none_or(|study| study == *granted))
+        .filter(|(granted, _)| wanted(granted))
         .map(|(granted, site)| Place {
             study: Some((*granted).to_owned()),
             site: owned(*site),
             subject: owned(subject),
         });
-    let own = own_subject
-        .filter(|own| subject.is_none_or(|subject| subject == *own))
+    let own = own
+        .iter()
+        .filter(|own| subject.is_none_or(|subject| subject == own.subject))
+        .filter(|own| own.study.is_none_or(wanted))
         .map(|own| Place {
-            study: owned(study),
+            study: owned(own.study.or(study)),
             site: None,
-            subject: Some(own.to_owned()),
+            subject: Some(own.subject.to_owned()),
         });
     granted.chain(own).collect()
 }
@@ -54,6 +53,8 @@ pub(crate) fn is_id(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use cohort_access::Own;
+
     use super::*;
 
     fn place(study: Option<&str>, site: Option<&str>, subject: Option<&str>) -> Place {
@@ -68,7 +69,16 @@ mod tests {
     fn filters_narrow_what_the_caller_may_list_and_never_widen_it() {
         let parts = Listing::Parts {
             places: vec![("T1", None), ("T2", Some("S1"))],
-            own_subject: Some("P1"),
+            own: vec![
+                Own {
+                    subject: "P1",
+                    study: None,
+                },
+                Own {
+                    subject: "P1",
+                    study: Some("T4"),
+                },
+            ],
         };
         assert_eq!(
             places(&parts, None, None),
@@ -76,6 +86,7 @@ mod tests {
                 place(Some("T1"), None, None),
                 place(Some("T2"), Some("S1"), None),
                 place(None, None, Some("P1")),
+                place(Some("T4"), None, Some("P1")),
             ]
         );
         assert_eq!(

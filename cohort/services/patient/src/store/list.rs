@@ -34,11 +34,7 @@ pub(crate) enum Place {
 /// The places of a listing, of one study where it is given. No place lies inside another, but an
 /// own subject may.
 pub(crate) fn places(listing: &Listing<'_>, study: Option<&str>) -> BTreeSet<Place> {
-    let Listing::Parts {
-        places,
-        own_subject,
-    } = listing
-    else {
+    let Listing::Parts { places, own } = listing else {
         let all = study.map_or(Place::Everywhere, |study| Place::Study(study.to_owned()));
         return BTreeSet::from([all]);
     };
@@ -57,7 +53,8 @@ pub(crate) fn places(listing: &Listing<'_>, study: Option<&str>) -> BTreeSet<Pla
             _ => Place::Study((*place).to_owned()),
         });
     }
-    found.extend(own_subject.map(|own| Place::Own(own.to_owned())));
+    let own = own.iter().filter(|own| own.study.is_none_or(wanted));
+    found.extend(own.map(|own| Place::Own(own.subject.to_owned())));
     found
 }
 
@@ -151,12 +148,20 @@ impl FromRow for Line {
 
 #[cfg(test)]
 mod tests {
+    use cohort_access::Own;
+
     use super::*;
 
     fn parts<'a>(places: &[(&'a str, Option<&'a str>)], own: Option<&'a str>) -> Listing<'a> {
         Listing::Parts {
             places: places.to_vec(),
-            own_subject: own,
+            own: own
+                .into_iter()
+                .map(|subject| Own {
+                    subject,
+                    study: None,
+                })
+                .collect(),
         }
     }
 
