@@ -122,6 +122,7 @@ pub(super) fn read_header(
             None
         }
     };
+    refuse_names(members, problems);
     let id = read_id(members, problems);
     let subject_id = read_subject(members, problems);
     let language = reading::text(members, "language", &Path::Root, problems).map(str::to_owned);
@@ -135,6 +136,26 @@ pub(super) fn read_header(
         language,
         authored,
     })
+}
+
+/// Refuses the places where a name or a number of a person travels with a reference: whoever keeps answers must not
+/// keep who gave them.
+fn refuse_names(members: &Map<String, Value>, problems: &mut Problems) {
+    if members.contains_key("contained") {
+        let expected = "no such member: answers are kept without the persons that they are of";
+        problems.add("contained", Rule::Unsupported, expected);
+    }
+    for holder in ["subject", "author", "source"] {
+        let Some(reference) = members.get(holder).and_then(Value::as_object) else {
+            continue;
+        };
+        for name in ["display", "identifier"] {
+            if reference.contains_key(name) {
+                let expected = "reference alone: answers are kept without the names of persons";
+                problems.add(format!("{holder}.{name}"), Rule::Unsupported, expected);
+            }
+        }
+    }
 }
 
 /// Whether the response may be checked against this questionnaire at all.

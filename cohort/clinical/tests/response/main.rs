@@ -85,6 +85,40 @@ fn the_header_is_read_and_its_faults_come_together() {
     }
 }
 
+/// The answers of a subject are kept apart from who it is.
+#[test]
+fn names_and_numbers_of_persons_are_refused_unread() {
+    let secret = "Zhang San 11010519491231002X";
+    let questionnaire = compile(json!([{"linkId": "a", "type": "boolean"}]));
+    let mut named = response(json!([]));
+    named["subject"]["type"] = json!("Patient");
+    named["author"] = json!({"reference": "Practitioner/p-1"});
+    named["source"] = json!({"reference": "Patient/s-1"});
+    check(&questionnaire, &named).unwrap();
+    named["subject"]["display"] = json!(secret);
+    named["author"]["identifier"] = json!({"value": secret});
+    named["source"]["display"] = json!(secret);
+    named["contained"] = json!([{"resourceType": "Patient", "name": [{"text": secret}]}]);
+    let problems = check(&questionnaire, &named).unwrap_err();
+    assert!(!format!("{problems:?}").contains("Zhang"), "{problems:?}");
+    let places: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.path.as_str())
+        .collect();
+    let expected = [
+        "contained",
+        "subject.display",
+        "author.identifier",
+        "source.display",
+    ];
+    assert_eq!(places, expected);
+    assert!(
+        problems
+            .iter()
+            .all(|problem| problem.rule == Rule::Unsupported)
+    );
+}
+
 #[test]
 fn only_completed_responses_to_this_version_in_use_are_taken() {
     let questionnaire = compile(json!([{"linkId": "a", "type": "boolean"}]));
