@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cohort_access::{Grant, Role};
+use cohort_access::{Grant, Permission, Reach, Role, may};
 use tenon::{Timestamp, Violation};
 
 /// The shortest and longest user name, in characters.
@@ -160,6 +160,15 @@ pub fn fits_subject(grants: &[Grant], subject: Option<&str>) -> bool {
         .all(|grant| (grant.role == Role::Patient) == patient)
 }
 
+/// Whether two grants may stand in one account: who administers or sponsors a study is never also
+/// one who writes the data of its subjects, at whatever site.
+pub fn keeps_duties_apart(one: &Grant, other: &Grant) -> bool {
+    let shared = one.study.is_none() || other.study.is_none() || one.study == other.study;
+    let runs = |grant: &Grant| matches!(grant.role, Role::Admin | Role::Sponsor);
+    let writes = |grant: &Grant| may(grant.role, Permission::SubjectWrite) == Reach::Granted;
+    !(shared && (runs(one) && writes(other) || writes(one) && runs(other)))
+}
+
 /// The grants without doubles, sorted as the store gives them.
 pub fn distinct(grants: Vec<Grant>) -> Vec<Grant> {
     let mut seen = BTreeSet::new();
@@ -234,6 +243,29 @@ mod tests {
         assert!(read_grant("", "patient", None, None).is_err());
         assert!(read_grant("", "admin", Some(""), None).is_err());
         assert!(read_grant("", "admin", None, None).is_ok());
+    }
+
+    #[test]
+    fn r_20_who_runs_a_study_does_not_write_its_data() {
+        let grant = |role, study, site| read_grant("", role, study, site).unwrap();
+        let writer = grant("coordinator", Some("T1"), Some("S1"));
+        for runs in [
+            grant("admin", None, None),
+            grant("sponsor", None, None),
+            grant("admin", Some("T1"), Some("S2")),
+            grant("sponsor", Some("T1"), None),
+        ] {
+            assert!(!keeps_duties_apart(&runs, &writer), "{runs:?}");
+            assert!(!keeps_duties_apart(&writer, &runs), "{runs:?}");
+        }
+        for other in [
+            grant("sponsor", Some("T2"), None),
+            grant("admin", Some("T2"), None),
+            grant("investigator", None, None),
+            grant("monitor", Some("T1"), None),
+        ] {
+            assert!(keeps_duties_apart(&other, &writer), "{other:?}");
+        }
     }
 
     #[test]

@@ -66,6 +66,15 @@ impl Draft {
             let expected = "the role patient for an account with subjectId, and for no other";
             found.push(Violation::body("grants", "role", expected));
         }
+        let apart = |one| {
+            let mut others = self.grants.iter();
+            others.all(|other| account::keeps_duties_apart(one, other))
+        };
+        if !self.grants.iter().all(apart) {
+            let expected =
+                "no role that writes subjects' data beside admin or sponsor of the trial";
+            found.push(Violation::body("grants", "role", expected));
+        }
         if patient && self.grants.is_empty() {
             let expected = "a grant of the role patient in the trial of the subject";
             found.push(Violation::body("grants", "required", expected));

@@ -75,6 +75,14 @@ pub static ROLE_CONFLICT: Entry = Entry::new(
     "受试者账号只能拥有 patient 角色，请另建账号",
 );
 
+/// [`ROLE_CONFLICT`]: one of the roles runs the trial, the other writes the data of its subjects.
+pub static DUTIES_CONFLICT: Entry = Entry::new(
+    ROLE_CONFLICT.code,
+    Code::FailedPrecondition,
+    "who administers or sponsors a trial does not write its subjects' data; create a second account for somebody else",
+    "管理或申办试验的账号不能录入其受试者数据，请为他人另建账号",
+);
+
 /// The account has as many grants as a token can carry.
 pub static GRANTS_FULL: Entry = Entry::new(
     "GRANTS_FULL",
@@ -110,6 +118,7 @@ pub static ALL: &[&Entry] = &[
     &ACCOUNT_NOT_FOUND,
     &TRIAL_NOT_FOUND,
     &ROLE_CONFLICT,
+    &DUTIES_CONFLICT,
     &GRANTS_FULL,
     &STATUS_CONFLICT,
     &LAST_ADMINISTRATOR,

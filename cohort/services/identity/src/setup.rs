@@ -16,10 +16,10 @@ use uuid::Uuid;
 
 use crate::{
     ServiceContext, account,
-    account::{Account, Status},
+    account::{Account, Status, keeps_duties_apart},
     audit,
     creation::{self, Draft},
-    errors::{ACCOUNT_NOT_FOUND, STATUS_CONFLICT, USERNAME_TAKEN},
+    errors::{ACCOUNT_NOT_FOUND, DUTIES_CONFLICT, STATUS_CONFLICT, USERNAME_TAKEN},
     password,
     store::{
         account::{NewAccount, add_grant, by_username, has_administrator, set_password},
@@ -92,7 +92,7 @@ pub async fn ensure_administrator(
 ///
 /// # Errors
 /// `REQUEST_INVALID` when the account is not allowed to be like this; `USERNAME_TAKEN` when the
-/// one that exists is closed or stands for another subject; `SUBJECT_TAKEN`.
+/// one that exists is closed or stands for another subject; `SUBJECT_TAKEN`; `ROLE_CONFLICT`.
 pub async fn ensure_account(cx: &Context, svc: &ServiceContext, draft: Draft) -> Result<Ensured> {
     let violations = draft.check();
     if !violations.is_empty() {
@@ -177,6 +177,11 @@ async fn create(tx: &mut Tx, id: &str, draft: &Draft, hash: &str, now: Timestamp
 async fn complete(tx: &mut Tx, account: Account, draft: &Draft, now: Timestamp) -> Result<Ensured> {
     if account.status == Status::Closed || account.subject_id != draft.subject_id {
         return Err(USERNAME_TAKEN.error());
+    }
+    let all: Vec<&Grant> = account.grants.iter().chain(&draft.grants).collect();
+    let apart = |one: &Grant| all.iter().all(|other| keeps_duties_apart(one, other));
+    if !draft.grants.iter().all(apart) {
+        return Err(DUTIES_CONFLICT.error());
     }
     for grant in &draft.grants {
         if add_grant(tx, &account.id, grant, now).await? {

@@ -12,9 +12,9 @@ use tenon::{
 
 use crate::{
     ServiceContext,
-    account::{Account, GRANTS_MAX, Status, fits_subject, read_grant},
+    account::{Account, GRANTS_MAX, Status, fits_subject, keeps_duties_apart, read_grant},
     audit::{grant_value, stream_of},
-    errors::{ACCOUNT_NOT_FOUND, GRANTS_FULL, ROLE_CONFLICT, STATUS_CONFLICT},
+    errors::{ACCOUNT_NOT_FOUND, DUTIES_CONFLICT, GRANTS_FULL, ROLE_CONFLICT, STATUS_CONFLICT},
     service_context::LiveCaller,
     store::account::{add_grant, by_id},
     view,
@@ -57,6 +57,10 @@ fn check(account: &Account, grant: &Grant) -> Result<()> {
     }
     if !fits_subject(std::slice::from_ref(grant), account.subject_id.as_deref()) {
         return Err(ROLE_CONFLICT.error());
+    }
+    let apart = |other| keeps_duties_apart(grant, other);
+    if !account.grants.iter().all(apart) {
+        return Err(DUTIES_CONFLICT.error());
     }
     if account.grants.len() >= GRANTS_MAX && !account.grants.contains(grant) {
         return Err(GRANTS_FULL.error().param("limit", GRANTS_MAX));

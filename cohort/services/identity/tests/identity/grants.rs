@@ -180,3 +180,29 @@ async fn a_token_holds_as_many_grants_as_an_account_may_have() {
     let known = json!({"role": "investigator", "trialId": study(1), "siteId": study(0)});
     assert_eq!(give(&platform, &admin.access, &id, known).await.status, 200);
 }
+
+#[tokio::test]
+async fn r_20_nobody_who_runs_a_trial_becomes_one_who_writes_its_data() {
+    let platform = Platform::start().await;
+    let admin = platform.admin().await;
+    let me = platform.get("/me", &admin.access).await.json();
+    let id = me["id"].as_str().unwrap();
+    for role in ["coordinator", "investigator"] {
+        let writer = json!({"role": role, "trialId": "T1", "siteId": "S1"});
+        let answer = give(&platform, &admin.access, id, writer).await;
+        assert_eq!(answer.problem(), (409, "ROLE_CONFLICT".to_owned()));
+    }
+    let coordinator = [grant(Role::Coordinator, Some("T1"), Some("S1"))];
+    let coordinator = platform.staff("coordinator", &coordinator).await;
+    let sponsor = |trial: &str| json!({"role": "sponsor", "trialId": trial});
+    let answer = give(&platform, &admin.access, &coordinator, sponsor("T1")).await;
+    assert_eq!(answer.problem(), (409, "ROLE_CONFLICT".to_owned()));
+    // Another trial is another matter.
+    let answer = give(&platform, &admin.access, &coordinator, sponsor("T2")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let both = json!([sponsor("T1"), {"role": "coordinator", "trialId": "T1"}]);
+    let body = json!({"username": "both", "password": PASSWORD, "grants": both});
+    let answer = platform.post("/account", &admin.access, body).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()["errors"][0]["path"], "grants");
+}
