@@ -1,4 +1,4 @@
-//! From a checked response to all that is written of it: scores, alerts, audit record, event and
+//! From a checked response to all that is written of it: scores, alerts, audit record and
 //! receipt. Everything is made before the write, because no other runs while that does.
 
 use clinical::{
@@ -9,10 +9,7 @@ use cohort_access::{Act, Caller, Permission, Role, Scope};
 use epro_contract::rest;
 use patient_contract::rpc::GetStandingResp;
 use serde_json::json;
-use tenon::{
-    Timestamp,
-    store::{audit::Record, outbox::Event},
-};
+use tenon::{Timestamp, store::audit::Record};
 use uuid::Uuid;
 
 use crate::{device::Device, receipt, store::submission::Submission, trail::hex};
@@ -47,7 +44,6 @@ impl Draft<'_> {
         let scores = scoring::score(self.questionnaire, &self.checked);
         let receipt_no = receipt::number(received_at);
         let record = self.record(&caller, &receipt_no, &scores, received_at);
-        let event = self.event(&receipt_no, &scores);
         let header = self.checked.header().clone();
         let alerts = scores.alerts.into_iter();
         Submission {
@@ -73,7 +69,6 @@ impl Draft<'_> {
                 .collect(),
             caller,
             record,
-            event,
         }
     }
 
@@ -110,21 +105,6 @@ impl Draft<'_> {
             "alerts": scores.alerts,
         }));
         record
-    }
-
-    fn event(&self, receipt_no: &str, scores: &Scores) -> Event {
-        let header = self.checked.header();
-        let alerts = scores.alerts.iter();
-        let rules: Vec<&str> = alerts.map(|alert| alert.kind.as_str()).collect();
-        let payload = json!({
-            "trialId": self.standing.trial_id,
-            "siteId": self.standing.site_id,
-            "subjectId": header.subject_id,
-            "questionnaire": self.questionnaire.canonical(),
-            "receiptNo": receipt_no,
-            "alerts": rules,
-        });
-        Event::new("response.submitted", header.id.as_str(), payload)
     }
 }
 

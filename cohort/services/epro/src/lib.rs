@@ -8,7 +8,6 @@ mod device;
 pub mod doors;
 mod draft;
 pub mod errors;
-mod events;
 mod library;
 pub mod logic;
 pub mod middleware;
@@ -72,14 +71,13 @@ pub fn build_on(
         .admin(config.admin)
         .auth(Verifier::new(&config.auth, clock)?);
     let service = doors::open(service, config.rest, config.rpc, context, rules);
-    let (probed, failing, closing, telling) = (db.clone(), db.clone(), db.clone(), db.clone());
+    let (probed, failing, closing) = (db.clone(), db.clone(), db.clone());
     let service = service
         .probe("store", move || ready(probed.clone()))
         .fatal("store", async move {
             failing.failed().await;
             tenon::store::STORE_FAILED.error()
         })
-        .background("events", async move { events::deliver(&telling).await })
         .on_stop("store", async move { closing.close().await });
     Ok(Built {
         service,

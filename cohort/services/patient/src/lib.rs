@@ -25,7 +25,7 @@ use patient_contract::rpc::PatientClient;
 use tenon::{
     Clock, Context, OrInternal, Result, Service,
     auth::{AccessRules, Verifier},
-    store::{Db, STORE_FAILED, args, seal::Keyring},
+    store::{Db, STORE_FAILED, args, seal},
 };
 use trial_contract::rpc::TrialClient;
 
@@ -44,7 +44,7 @@ pub struct Built {
     pub service: Service,
     /// For neighbours in the same process.
     pub client: PatientClient,
-    /// Its data, for backups, the audit trail and the delivery of its events.
+    /// Its data, for backups and the audit trail.
     pub db: Db,
 }
 
@@ -55,8 +55,8 @@ pub struct Built {
 /// is not sound.
 pub async fn build(config: Config, clients: Clients, clock: Arc<dyn Clock>) -> Result<Built> {
     let verifier = Verifier::new(&config.auth, clock.clone()).or_internal("read section auth")?;
-    let ring = Keyring::load_or_create(&config.keyring)?;
     let db = Db::open(&config.store, store::MIGRATIONS).await?;
+    let ring = seal::keyring(&db, &config.keyring).await?;
     let context = ServiceContext {
         db: db.clone(),
         ring: Arc::new(ring),

@@ -1,10 +1,10 @@
-//! The one write of a submission: response, scores, discrepancies, alerts, audit record and event.
+//! The one write of a submission: response, scores, discrepancies, alerts and audit record.
 
 use clinical::scoring::{Alert, Band, Discrepancy, MissingRule, Score};
 use cohort_access::Caller;
 use tenon::{
     Error, OrInternal, Result, Timestamp,
-    store::{Tx, args, audit, outbox},
+    store::{Tx, args, audit},
 };
 
 use super::response::{self, Computed, First};
@@ -34,7 +34,6 @@ pub(crate) struct Submission {
     pub(crate) alerts: Vec<(String, Alert)>,
     pub(crate) caller: Caller,
     pub(crate) record: audit::Record,
-    pub(crate) event: outbox::Event,
 }
 
 /// What became of a submission.
@@ -63,7 +62,6 @@ pub(crate) async fn keep(tx: &mut Tx, new: &Submission) -> Result<Outcome> {
         insert_alert(tx, new, id, alert).await?;
     }
     audit::append(tx, &new.record).await?;
-    outbox::put(tx, &new.event).await?;
     Ok(Outcome::Kept)
 }
 

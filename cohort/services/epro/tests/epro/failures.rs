@@ -14,7 +14,6 @@ use crate::house::{Answer, Health, House, MILD, phq9, send};
 async fn nothing_is_kept(house: &House) {
     assert_eq!(house.responses().await, 0);
     assert_eq!(house.count("SELECT count(*) FROM score").await, 0);
-    assert_eq!(house.count("SELECT count(*) FROM outbox_event").await, 0);
     assert_eq!(house.trail("T1").await.len(), 0);
 }
 

@@ -5,7 +5,6 @@ use cohort_access::{Act, Caller, Permission};
 use jiff::civil::Date;
 use patient_contract::rest;
 use tenon::{Context, Error, Result, Violation};
-use uuid::Uuid;
 
 use crate::{
     ServiceContext, birth_date, shown, site,
@@ -38,7 +37,6 @@ pub async fn move_patient(
         reason: req.reason,
         day,
         today,
-        event: Uuid::now_v7(),
         record: caller.record(Act {
             stream: &subject.study_id,
             action: "subject.move",

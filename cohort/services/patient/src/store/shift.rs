@@ -1,5 +1,5 @@
-//! Moving a subject to another status: the row, its episodes, the count of the study, the audit
-//! record and the event for other services, in one write.
+//! Moving a subject to another status: the row, its episodes, the count of the study and the audit
+//! record, in one write.
 
 use clinical::subject::{self, Move, MoveError, Status};
 use jiff::civil::Date;
@@ -9,10 +9,8 @@ use tenon::{
     store::{
         Tx, args,
         audit::{self, Record},
-        outbox::{self, Event},
     },
 };
-use uuid::Uuid;
 
 use super::SUBJECT;
 use crate::{
@@ -28,8 +26,6 @@ pub(crate) struct Shift {
     pub(crate) day: Date,
     /// The day of the site now.
     pub(crate) today: Date,
-    /// By which receivers know the event again.
-    pub(crate) event: Uuid,
     /// The audit record, without reason, old and new value.
     pub(crate) record: Record,
 }
@@ -46,7 +42,6 @@ impl Shift {
         let first = self.to == Status::Enrolled && !subject.ever_enrolled;
         self.episode(tx, &subject).await?;
         let record = self.told(&subject);
-        let event = self.event(&subject);
         subject.status = self.to;
         subject.status_since = Some(self.day.to_string());
         subject.ever_enrolled |= first;
@@ -57,7 +52,6 @@ impl Shift {
             count(tx, &subject.study_id).await?;
         }
         audit::append(tx, &record).await?;
-        outbox::put(tx, &event).await?;
         Ok(subject)
     }
 
@@ -135,25 +129,6 @@ impl Shift {
             "date": self.day.to_string(),
         }));
         record
-    }
-
-    /// What other services learn. The reason is free text and may name somebody: it stays here.
-    fn event(&self, subject: &Subject) -> Event {
-        let facts = json!({
-            "subjectId": subject.id,
-            "trialId": subject.study_id,
-            "siteId": subject.site_id,
-            "from": subject.status.code(),
-            "to": self.to.code(),
-            "date": self.day.to_string(),
-            "at": self.record.time,
-        });
-        Event {
-            id: self.event,
-            topic: "subject.moved".to_owned(),
-            key: subject.id.clone(),
-            payload: facts,
-        }
     }
 }
 

@@ -151,28 +151,6 @@ async fn r_01_a_move_is_told_with_reason_day_and_both_states() {
     assert_eq!(last.new, Some(json!({"status": 2, "date": "2024-05-01"})));
     assert_eq!(last.attributes["site"], "S1");
 
-    const EVENTS: &str = "SELECT topic, key, payload FROM outbox_event ORDER BY position";
-    let events: Vec<(String, String, String)> = house.db.all(&cx, EVENTS, args![]).await.unwrap();
-    let told: Vec<(&str, &str, Value)> = events
-        .iter()
-        .map(|(topic, key, facts)| {
-            (
-                topic.as_str(),
-                key.as_str(),
-                serde_json::from_str(facts).unwrap(),
-            )
-        })
-        .collect();
-    let facts = |from: i64, to: i64| {
-        json!({"subjectId": id, "trialId": "T1", "siteId": "S1", "from": from, "to": to,
-               "date": "2024-05-01", "at": crate::kit::now().to_string()})
-    };
-    let expected = [
-        ("subject.moved", id.as_str(), facts(0, 1)),
-        ("subject.moved", id.as_str(), facts(1, 2)),
-    ];
-    assert_eq!(told, expected);
-
     const STAYS: &str = "SELECT number, status, from_day, to_day, reason, moved_by_role
         FROM episode WHERE subject_id = $1 ORDER BY number";
     type Stay = (
