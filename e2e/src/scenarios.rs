@@ -6,6 +6,7 @@ mod backup;
 mod bad_input;
 mod bad_json;
 mod crash;
+mod disk;
 mod fuzz;
 mod leaving;
 mod neighbours;
@@ -61,6 +62,7 @@ scenarios! {
     neighbours::a_neighbour_that_stands_still_is_answered_for_by_the_deadline,
     neighbours::what_does_not_need_a_dead_service_goes_on,
     crash::r_01_what_was_acknowledged_before_a_kill_is_there_exactly_once,
+    disk::r_01_a_full_disk_is_told_and_nothing_is_lost,
     backup::r_35_a_backup_taken_while_writing_comes_back_whole,
     fuzz::an_independent_fuzzer_finds_no_contradiction,
     secrecy::r_34_nothing_personal_is_written_down_in_the_clear,

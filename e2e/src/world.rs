@@ -9,7 +9,7 @@ mod process;
 use std::{
     collections::BTreeMap,
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Output,
     sync::{Mutex, OnceLock},
 };
@@ -61,6 +61,7 @@ impl Arrangement {
 pub(crate) struct World {
     arrangement: Arrangement,
     folder: TempDir,
+    data: PathBuf,
     ports: Ports,
     processes: Mutex<BTreeMap<&'static str, Process>>,
     client: Client,
@@ -72,22 +73,25 @@ pub(crate) struct World {
 impl World {
     /// Starts the platform on an empty data folder.
     pub(crate) async fn start(arrangement: Arrangement) -> Self {
-        Self::start_on(arrangement, None).await
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        process::private_folder(&data);
+        Self::start_in(arrangement, folder, data).await
     }
 
-    /// Starts the platform on a folder of its own, or on data that are there already.
-    pub(crate) async fn start_on(arrangement: Arrangement, data: Option<&Path>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    /// Starts a platform of its own on this data folder.
+    pub(crate) async fn start_on(arrangement: Arrangement, data: PathBuf) -> Self {
+        Self::start_in(arrangement, tempfile::tempdir().unwrap(), data).await
+    }
+
+    async fn start_in(arrangement: Arrangement, folder: TempDir, data: PathBuf) -> Self {
         for name in ["logs", "etc"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
-        }
-        match data {
-            Some(data) => std::fs::rename(data, folder.path().join("data")).unwrap(),
-            None => process::private_folder(&folder.path().join("data")),
         }
         let world = Self {
             arrangement,
             folder,
+            data,
             ports: Ports::free(),
             processes: Mutex::default(),
             client: Client::new(),
@@ -104,13 +108,17 @@ impl World {
         world
     }
 
+    pub(crate) fn arrangement(&self) -> Arrangement {
+        self.arrangement
+    }
+
     pub(crate) fn is_split(&self) -> bool {
         self.arrangement == Arrangement::SeparateProcesses
     }
 
     /// The data folder.
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// The folder of what the processes printed and logged.

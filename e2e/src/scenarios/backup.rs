@@ -73,7 +73,7 @@ pub(super) async fn r_35_a_backup_taken_while_writing_comes_back_whole(world: &W
     let coordinator = cast.token(Actor::Coordinator);
     let known = world.get(coordinator, subject.clone()).await.expect(200);
 
-    let other = World::start_on(Arrangement::OneProcess, Some(&copy)).await;
+    let other = World::start_on(Arrangement::OneProcess, copy).await;
     for (id, expected) in before.iter().zip(&expected) {
         let found = other.get(token, format!("{PATH}/{id}")).await.expect(200);
         assert_eq!(found, *expected);

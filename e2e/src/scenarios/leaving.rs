@@ -89,7 +89,7 @@ pub(super) async fn work_below_ends_when_the_client_leaves(world: &World) -> Out
     until_active(world, 20.0, Duration::from_millis(1500)).await;
     let calling = world.metric("epro", "rpc_client_active_calls").await;
     drop(sockets);
-    let ended = until_active(world, 0.0, Duration::from_millis(500)).await;
+    let ended = until_active(world, 0.0, Duration::from_secs(1)).await;
     world.resume("patient");
     // The neighbour had the calls in its socket; it is told that they are off.
     tokio::time::sleep(Duration::from_millis(300)).await;

@@ -82,7 +82,7 @@ pub(super) async fn a_neighbour_that_stands_still_is_answered_for_by_the_deadlin
     let answer = call.json(&response).send().await;
     let hurried = began.elapsed();
     assert_eq!(answer.problem(), (504, "DEADLINE_EXCEEDED"), "{answer}");
-    assert!(hurried < Duration::from_millis(600), "{hurried:?}");
+    assert!(hurried < Duration::from_secs(1), "{hurried:?}");
     let began = Instant::now();
     let answer = world.post(token, PATH, &response).await;
     let patient = began.elapsed();
@@ -92,7 +92,7 @@ pub(super) async fn a_neighbour_that_stands_still_is_answered_for_by_the_deadlin
     let began = Instant::now();
     world.get(token, PATH).await.expect(200);
     let unaffected = began.elapsed();
-    assert!(unaffected < Duration::from_millis(500), "{unaffected:?}");
+    assert!(unaffected < Duration::from_secs(1), "{unaffected:?}");
     assert_eq!(world.audited().await["epro"], before);
     world.resume("patient");
     let recovered = until_taken(world, token, &response).await;
