@@ -131,7 +131,10 @@ fn is_guarded(conn: &rusqlite::Connection) -> rusqlite::Result<bool> {
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let all = found.len() == SCHEMA.matches("CREATE TRIGGER").count();
-    Ok(all && found.iter().all(|text| SCHEMA.contains(&format!("{text};"))))
+    Ok(all
+        && found
+            .iter()
+            .all(|text| SCHEMA.contains(&format!("{text};"))))
 }
 
 /// The walk along the chains.

@@ -194,7 +194,9 @@ fn write_new(path: &Path) -> Result<()> {
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {}
             linked => linked?,
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     };
     let written = write();

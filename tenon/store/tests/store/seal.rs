@@ -248,7 +248,11 @@ fn processes_that_start_together_agree_on_one_ring() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("seal.key");
     let indexes: Vec<BlindIndex> = std::thread::scope(|scope| {
-        let open = || Keyring::load_or_create(&path).unwrap().blind_index("a", "b");
+        let open = || {
+            Keyring::load_or_create(&path)
+                .unwrap()
+                .blind_index("a", "b")
+        };
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
         let indexes = threads.into_iter().map(|thread| thread.join().unwrap());
         indexes.collect()
