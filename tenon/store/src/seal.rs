@@ -136,32 +136,58 @@ pub async fn seal(tx: &mut Tx, ring: &Keyring, place: Place<'_>, plain: &[u8]) -
     Ok(Sealed(sealed))
 }
 
-/// Opens a value that was sealed for this place.
+/// Opens a value that was sealed for this place. For several values of one owner, an [`Opener`]
+/// reads the owner's key once.
 ///
 /// # Errors
-/// `INTERNAL` when it was sealed for another place, was changed, or its key was destroyed or is
-/// wrapped by a key that the ring lacks; else as [`Rx::optional`].
+/// As [`Opener::of`] and [`Opener::open`].
 pub async fn open(
     rx: &mut Rx,
     ring: &Keyring,
     place: Place<'_>,
     sealed: &Sealed,
 ) -> Result<Secret> {
-    let refused = |problem: &'static str| Error::internal("open a sealed value", problem);
-    let [FORMAT, ALGORITHM, body @ ..] = sealed.0.as_slice() else {
-        return Err(refused(
-            "its format is unknown; a newer program may know it",
-        ));
-    };
-    let body = body
-        .strip_prefix(&GENERATION.to_be_bytes())
-        .ok_or_else(|| refused("the generation of its data key is unknown"))?;
-    let key = data_key(rx, ring, place.owner)
-        .await?
-        .ok_or_else(|| refused("the data key of its owner does not exist"))?;
-    decrypt(&key, &place.bound(), body)
-        .map(Secret)
-        .ok_or_else(|| refused("it was sealed for another place or was changed"))
+    Opener::of(rx, ring, place.owner).await?.open(place, sealed)
+}
+
+/// Opens the values of one owner.
+pub struct Opener {
+    owner: String,
+    key: Option<KeyBytes>,
+}
+
+impl Opener {
+    /// With the data key of `owner`.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the key is wrapped by one that the ring lacks; else as [`Rx::optional`].
+    pub async fn of(rx: &mut Rx, ring: &Keyring, owner: &str) -> Result<Self> {
+        let key = data_key(rx, ring, owner).await?;
+        let owner = owner.to_owned();
+        Ok(Self { owner, key })
+    }
+
+    /// Opens a value that was sealed for this place.
+    ///
+    /// # Errors
+    /// `INTERNAL` when it was sealed for another place or another owner, was changed, or its key
+    /// was destroyed.
+    pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<Secret> {
+        let refused = |problem: &'static str| Error::internal("open a sealed value", problem);
+        let [FORMAT, ALGORITHM, body @ ..] = sealed.0.as_slice() else {
+            return Err(refused(
+                "its format is unknown; a newer program may know it",
+            ));
+        };
+        let body = body
+            .strip_prefix(&GENERATION.to_be_bytes())
+            .ok_or_else(|| refused("the generation of its data key is unknown"))?;
+        let own = self.key.as_ref().filter(|_| place.owner == self.owner);
+        let key = own.ok_or_else(|| refused("the data key of its owner does not exist"))?;
+        decrypt(key, &place.bound(), body)
+            .map(Secret)
+            .ok_or_else(|| refused("it was sealed for another place or was changed"))
+    }
 }
 
 /// The ring of a database, from its file. New keys are made only while nothing is sealed: a ring

@@ -6,7 +6,7 @@ use tenon::{
     Result,
     store::{
         Rx,
-        seal::{self, Keyring, Sealed},
+        seal::{self, Keyring, Opener, Sealed},
     },
 };
 use zeroize::Zeroizing;
@@ -19,6 +19,8 @@ const NAMES_MAX: u64 = 50_000;
 /// Opens what tells who the subject is.
 pub(crate) async fn identity(rx: &mut Rx, ring: &Keyring, subject: &Subject) -> Result<Identity> {
     let mut opened = [None, None, None];
+    // All three are sealed with the key of the person.
+    let opener = Opener::of(rx, ring, &subject.person_id).await?;
     let sealed = [
         ("name", &subject.name),
         ("identity_number", &subject.identity_number),
@@ -27,7 +29,7 @@ pub(crate) async fn identity(rx: &mut Rx, ring: &Keyring, subject: &Subject) -> 
     for (opened, (column, sealed)) in opened.iter_mut().zip(sealed) {
         if let Some(sealed) = sealed {
             let place = place(column, &subject.id, &subject.person_id);
-            let secret = seal::open(rx, ring, place, sealed).await?;
+            let secret = opener.open(place, sealed)?;
             *opened = Some(secret.expose_text()?.to_owned());
         }
     }
