@@ -59,7 +59,7 @@ fn check(account: &Account, grant: &Grant) -> Result<()> {
         return Err(ROLE_CONFLICT.error());
     }
     let apart = |other| keeps_duties_apart(grant, other);
-    if !account.grants.iter().all(apart) {
+    if !account.grants.contains(grant) && !account.grants.iter().all(apart) {
         return Err(DUTIES_CONFLICT.error());
     }
     if account.grants.len() >= GRANTS_MAX && !account.grants.contains(grant) {

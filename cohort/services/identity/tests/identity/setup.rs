@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tenon::{
     Context,
-    store::{Db, Options},
+    store::{Db, Options, Tx, args},
 };
 use tokio::task::JoinSet;
 
@@ -116,6 +116,27 @@ async fn an_account_is_ensured_as_often_as_one_likes() {
     let weak = Draft::new("demo.two", SecretString::from("short"));
     let refused = ensure_account(&cx, &platform.context, weak).await;
     assert_eq!(refused.unwrap_err().code(), "REQUEST_INVALID");
+}
+
+#[tokio::test]
+async fn r_20_roles_of_an_earlier_release_stay_and_none_is_added_to_them() {
+    let platform = Platform::start().await;
+    let cx = Context::background();
+    let mut draft = Draft::new("demo.one", SecretString::from(PASSWORD));
+    draft.grants = vec![grant(Role::Sponsor, Some("T1"), None)];
+    let account = ensure_account(&cx, &platform.context, draft.clone()).await;
+    let id = account.unwrap().id;
+    let both = async move |tx: &mut Tx| {
+        const SQL: &str = "INSERT INTO account_grant VALUES ($1, 'coordinator', 'T1', '', 0)";
+        tx.execute(SQL, args![id]).await
+    };
+    platform.db.write(&cx, both).await.unwrap();
+    ensure_account(&cx, &platform.context, draft.clone())
+        .await
+        .unwrap();
+    draft.grants = vec![grant(Role::Investigator, Some("T1"), None)];
+    let refused = ensure_account(&cx, &platform.context, draft).await;
+    assert_eq!(refused.unwrap_err().code(), "ROLE_CONFLICT");
 }
 
 impl Platform {
