@@ -80,6 +80,23 @@ pub(crate) fn prepare(head: &mut request::Parts, trace: &TraceContext, left: Dur
     }
 }
 
+/// Whether a message is the last one of its connection.
+pub(crate) fn closes(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|name| name.trim().eq_ignore_ascii_case("close"))
+}
+
+/// Makes a response the last one of its connection. One that comes before the whole request was
+/// read is: the server closes after it, and a client that is not told sends its next request into
+/// that close.
+pub(crate) fn close(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
 /// Removes what means the connection that the message came on.
 pub(crate) fn without_hops(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers

@@ -15,6 +15,7 @@ use std::{
 
 use axum::{Router, body::Body};
 use http::{Uri, uri};
+use http_body::Body as _;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -157,6 +158,7 @@ impl Proxy {
         let metrics = place.map_or(&self.inner.nowhere, |place| &place.metrics);
         let metrics = metrics.as_ref().map(|metrics| metrics.of(&method));
         let journal = Journal::open(SERVICE, template, method, trace, metrics);
+        let has_body = !request.body().is_end_stream();
         let outcome = match place {
             Some(place) => match self.admit(&request) {
                 Ok(()) => self.inner.forward(place, request, trace).await,
@@ -164,8 +166,14 @@ impl Proxy {
             },
             None => Err(catalogue::ROUTE_NOT_FOUND.error()),
         };
-        let mut response =
-            outcome.unwrap_or_else(|error| problem::response(error, language, &trace));
+        let mut response = outcome.unwrap_or_else(|error| {
+            let mut response = problem::response(error, language, &trace);
+            if has_body {
+                // Nobody may have read it to its end.
+                forward::close(response.headers_mut());
+            }
+            response
+        });
         problem::harden(response.headers_mut());
         trace::mark(response.headers_mut(), &trace);
         journal.close(&response);
@@ -199,6 +207,7 @@ impl Inner {
             return Err(catalogue::DEADLINE_EXCEEDED.error());
         }
         let until = Instant::now() + patience;
+        let has_body = !request.body().is_end_stream();
         let (mut head, body) = request.into_parts();
         head.uri = place.target(&head.uri)?;
         head.version = http::Version::HTTP_11;
@@ -210,7 +219,12 @@ impl Inner {
             Err(_elapsed) => return Err(catalogue::DEADLINE_EXCEEDED.error()),
         };
         let (mut head, body) = response.into_parts();
+        let unread = has_body && forward::closes(&head.headers);
         forward::without_hops(&mut head.headers);
+        if unread {
+            // The service did not read all of it; then neither did we.
+            forward::close(&mut head.headers);
+        }
         let body = Body::new(Watched::new(body, place.timeout));
         Ok(Response::from_parts(head, body))
     }

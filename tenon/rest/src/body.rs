@@ -5,6 +5,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -12,7 +16,7 @@ use async_compression::tokio::bufread::{GzipDecoder, ZlibDecoder};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tenon_core::{Error, Result, catalogue};
@@ -26,12 +30,44 @@ use crate::Request;
 /// compress grows by its container.
 const CONTAINER_BYTES: u64 = 1024;
 
+/// Knows whether the body of a request was read to its end.
+///
+/// A connection whose request was answered before that cannot carry another one, and the server
+/// closes it. Without being told, a client that keeps connections sends somebody else's next
+/// request into that close.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading(Option<Arc<AtomicBool>>);
+
+impl Reading {
+    /// Watches the body of a request, once [`limit`] has been laid on it.
+    pub(crate) fn of(request: &Request) -> Self {
+        let empty = request.body().is_end_stream();
+        Self((!empty).then(Arc::default))
+    }
+
+    fn end(&self) {
+        if let Some(ended) = &self.0 {
+            ended.store(true, Relaxed);
+        }
+    }
+
+    /// Tells the client of a response that its connection closes, if it does.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        if self.0.as_ref().is_some_and(|ended| !ended.load(Relaxed)) {
+            headers.insert(
+                header::CONNECTION,
+                const { HeaderValue::from_static("close") },
+            );
+        }
+    }
+}
+
 /// Lays the limit of a route on the body of a request, and unpacks it.
 ///
 /// # Errors
 /// `BODY_TOO_LARGE` when the request itself says so, `MEDIA_TYPE_UNSUPPORTED` for an encoding
 /// that is not taken. What shows later ends the body with the same errors.
-pub(crate) fn limit(request: Request, limit: u64) -> Result<Request> {
+pub(crate) fn limit(request: Request, limit: u64, reading: &Reading) -> Result<Request> {
     if request.body().is_end_stream() {
         return Ok(request);
     }
@@ -44,17 +80,17 @@ pub(crate) fn limit(request: Request, limit: u64) -> Result<Request> {
         return Err(too_large(limit));
     }
     let (mut head, body) = request.into_parts();
-    let raw = Limited::new(body, raw_limit, limit);
+    let raw = Limited::new(body, raw_limit, limit, reading.clone());
     let body = match coding {
         Coding::Identity => Body::new(raw),
         Coding::Gzip => {
             let mut decoder = GzipDecoder::new(reader(raw));
             decoder.multiple_members(true);
-            Body::new(Limited::new(unpacked(decoder), limit, limit))
+            Body::new(Limited::new(unpacked(decoder), limit, limit, Reading(None)))
         }
         Coding::Deflate => {
             let decoder = ZlibDecoder::new(reader(raw));
-            Body::new(Limited::new(unpacked(decoder), limit, limit))
+            Body::new(Limited::new(unpacked(decoder), limit, limit, Reading(None)))
         }
     };
     if !matches!(coding, Coding::Identity) {
@@ -213,11 +249,18 @@ struct Limited<B> {
     left: u64,
     /// The limit that the caller is told.
     limit: u64,
+    /// Who is told of the end.
+    reading: Reading,
 }
 
 impl<B> Limited<B> {
-    fn new(body: B, left: u64, limit: u64) -> Self {
-        Self { body, left, limit }
+    fn new(body: B, left: u64, limit: u64, reading: Reading) -> Self {
+        Self {
+            body,
+            left,
+            limit,
+            reading,
+        }
     }
 }
 
@@ -233,9 +276,14 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+            self.reading.end();
             return Poll::Ready(None);
         };
         let frame = frame?;
+        // Who knows the length does not ask for what comes after the last piece.
+        if self.body.is_end_stream() {
+            self.reading.end();
+        }
         let came = frame.data_ref().map_or(0, |data| data.len() as u64);
         match self.left.checked_sub(came) {
             Some(left) => {

@@ -7,7 +7,9 @@ use http::request::Parts;
 use tenon_core::{Entry, catalogue};
 use tenon_telemetry::Metrics;
 
-use crate::{Request, Response, journal::ByMethod, journal::Journal, problem, trace};
+use crate::{
+    Request, Response, body::Reading, journal::ByMethod, journal::Journal, problem, trace,
+};
 
 /// Adds the problem documents for 404 and 405 to a finished router. Once, at the root: two
 /// routers with fallbacks cannot be merged.
@@ -29,7 +31,10 @@ fn fallbacks(router: Router, metrics: Option<ByMethod>) -> Router {
     let refusing = |entry: &'static Entry| {
         let metrics = Arc::clone(&metrics);
         move |request: Request| {
-            let response = refuse(&request.into_parts().0, entry, metrics.as_ref().as_ref());
+            let reading = Reading::of(&request);
+            let head = request.into_parts().0;
+            let mut response = refuse(&head, entry, metrics.as_ref().as_ref());
+            reading.tell(response.headers_mut());
             std::future::ready(response)
         }
     };

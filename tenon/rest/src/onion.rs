@@ -64,7 +64,8 @@ impl Onion {
             trace,
             self.metrics.as_ref(),
         );
-        let work = panics::contain(self.answer(cx, request, deadline, &mut journal));
+        let reading = body::Reading::of(&request);
+        let work = panics::contain(self.answer(cx, request, &reading, deadline, &mut journal));
         let outcome = work
             .await
             .unwrap_or_else(|panicked| Err(Error::internal("end the request", panicked)));
@@ -73,6 +74,7 @@ impl Onion {
         let headers = response.headers_mut();
         problem::harden(headers);
         trace::mark(headers, &trace);
+        reading.tell(headers);
         journal.close(&response);
         keep_until_sent(response, guard)
     }
@@ -82,10 +84,11 @@ impl Onion {
         &self,
         cx: Context,
         request: Request,
+        reading: &body::Reading,
         deadline: Instant,
         journal: &mut Journal<'_>,
     ) -> Result<Response> {
-        let request = body::limit(request, self.max_bytes)?;
+        let request = body::limit(request, self.max_bytes, reading)?;
         let cx = self.admit(cx, &request, journal)?;
         // The work is looked at before the clock: what has ended in time, or even late, counts.
         // What has not is dropped here, whether or not it watches its context.

@@ -160,3 +160,48 @@ async fn a_body_that_trickles_ends_with_the_deadline() {
     tcp.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 504");
 }
+
+/// What is sent in one go, and whether its connection can carry another request.
+#[tokio::test]
+async fn who_is_answered_before_his_body_was_read_is_told_that_the_connection_closes() {
+    let (addr, _seen) = start().await;
+    let post = |path: &str, headers: &str, body: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n{headers}\r\n{body}",
+            body.len()
+        )
+    };
+    let large = " ".repeat(2 << 20);
+    for (request, status, closes) in [
+        (post("/takes", "", "{}"), 200, false),
+        (post("/takes", "", "{"), 400, false),
+        (post("/takes", "", &large), 413, true),
+        (post("/takes", "content-encoding: br\r\n", "{}"), 415, true),
+        (post("/nowhere", "", "{}"), 404, true),
+        (post("/waits", "", "{}"), 405, true),
+        (
+            "GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+            404,
+            false,
+        ),
+    ] {
+        let mut tcp = TcpStream::connect(addr).await.unwrap();
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            assert_ne!(tcp.read_buf(&mut answer).await.unwrap(), 0);
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        let start = request.get(..60).unwrap_or(&request);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{start}: {answer}"
+        );
+        assert_eq!(
+            answer.contains("connection: close\r\n"),
+            closes,
+            "{start}: {answer}"
+        );
+    }
+}
