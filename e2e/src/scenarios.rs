@@ -48,6 +48,7 @@ scenarios! {
     bad_json::what_is_no_json_is_refused_and_stores_nothing,
     bad_input::all_violations_are_told_at_once,
     bad_input::bodies_that_are_too_large_are_refused_however_they_come,
+    bad_input::a_refused_body_spoils_nobody_elses_request,
     bad_input::methods_paths_and_media_types_that_are_none,
     bad_input::queries_that_cannot_be_read,
     bad_input::headers_that_cannot_be_read,

@@ -189,6 +189,64 @@ pub(super) async fn bodies_that_are_too_large_are_refused_however_they_come(
     Outcome::Passed
 }
 
+/// A body that is refused in its middle leaves its connection in the middle as well: nobody
+/// else's request may be sent on it.
+pub(super) async fn a_refused_body_spoils_nobody_elses_request(world: &World) -> Outcome {
+    let cast = world.cast().await;
+    let token = cast.token(Actor::Coordinator);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&vec![b' '; 8 << 20]).unwrap();
+    let packed = encoder.finish().unwrap();
+    let rude = |turn: usize| {
+        let call = world.call("POST", "/api/v1/epro/response");
+        match turn % 4 {
+            0 => call
+                .token(token)
+                .header("content-encoding", "gzip")
+                .bytes("application/json", packed.clone()),
+            1 => call
+                .token(token)
+                .header("content-encoding", "gzip")
+                .bytes("application/json", "not packed at all"),
+            2 => call
+                .token(cast.token(Actor::Admin))
+                .json(&json!("x".repeat(900_000))),
+            _ => call
+                .token(token)
+                .bytes("application/json", "[".repeat(900_000)),
+        }
+    };
+    let good = || {
+        let response = phq9::response(&cast.own().id, phq9::MILD);
+        world
+            .call("POST", "/api/v1/epro/response")
+            .token(token)
+            .json(&response)
+    };
+    let mut wrong = Vec::new();
+    for round in 0..40 {
+        let turns = (0..12).map(async |turn| match turn % 3 {
+            0 => (good().send().await, 201),
+            _ => {
+                let status = [413, 400, 403, 400][(round + turn) % 4];
+                (rude(round + turn).send().await, status)
+            }
+        });
+        for (answer, expected) in futures_util::future::join_all(turns).await {
+            if answer.status != expected {
+                wrong.push(format!("{expected}: {answer}"));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of 480: {}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    Outcome::Passed
+}
+
 pub(super) async fn methods_paths_and_media_types_that_are_none(world: &World) -> Outcome {
     let cast = world.cast().await;
     let before = stored(world).await;
