@@ -5,9 +5,10 @@
 //! against the session itself: every operation of this service with a caller, and each refresh.
 //!
 //! A refresh token is for one use: it is replaced each time. Whoever shows a used one again holds
-//! a copy, so its session ends for both. One case is no theft: the answer with the new token was
-//! lost and the client asks again. Within [`REFRESH_GRACE`], and as long as nobody used the new
-//! token, it gets the very same new token, so there is never a second line of tokens in a session.
+//! a copy, so its session ends for both. One case is no theft: a phone in a dead spot lost the answer
+//! with the new token and asks again. A patient gets the very same new token within
+//! [`REFRESH_GRACE`], as long as nobody used it, so there is never a second line of tokens in a
+//! session, and nobody has to type a password on the bus. Staff, who sees more, has no such grace.
 
 use cohort_access::{Grant, claim};
 use jiff::SignedDuration;
@@ -20,7 +21,7 @@ use crate::config::COHORT;
 /// How long an access token lives.
 pub const ACCESS_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 
-/// How long after its use a refresh token is answered with the same successor.
+/// How long after its use the refresh token of a patient is answered with the same successor.
 pub const REFRESH_GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long a session of staff lives without a refresh: 15 minutes after its access token.

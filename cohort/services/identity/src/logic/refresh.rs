@@ -82,15 +82,15 @@ impl Rotation {
         let Some(account) = account.filter(|account| account.status == Status::Active) else {
             return Ok(Outcome::Ends("account not active"));
         };
+        let patient = account.subject_id.is_some();
         match token.used_at {
-            Some(used_at) if !self.is_retry(tx, used_at).await? => {
+            Some(used_at) if !(patient && self.is_retry(tx, used_at).await?) => {
                 self.end(tx, &token).await?;
                 return Ok(Outcome::Ends("used before"));
             }
             Some(_) => {}
             None if token.expires_at <= self.now => return Ok(Outcome::Ends("expired")),
             None => {
-                let patient = account.subject_id.is_some();
                 let expires = refresh_expiry(patient, self.now, token.session_ends_at);
                 store::session::use_token(tx, self.used, self.now).await?;
                 store::session::add_token(tx, &token.session, self.next, self.now, expires).await?;
@@ -100,8 +100,8 @@ impl Rotation {
         Ok(Outcome::Goes(session))
     }
 
-    /// Whether a used token comes from a client that lost the answer: soon, and before anybody
-    /// used its successor.
+    /// Whether a used token comes from a phone that lost the answer: soon, and before anybody used
+    /// its successor.
     async fn is_retry(self, tx: &mut Tx, used_at: Timestamp) -> Result<bool> {
         let soon = self.now <= later(used_at, REFRESH_GRACE);
         let next = store::session::token(tx, self.next).await?;
