@@ -5,6 +5,7 @@ mod archive;
 mod crash;
 mod import;
 mod platform;
+mod release;
 mod separate;
 mod start;
 mod trail;
