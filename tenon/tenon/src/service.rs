@@ -1,6 +1,6 @@
 //! A service as it is built: its two doors, what guards them, and what runs beside them.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::{
@@ -11,9 +11,8 @@ use tenon_rest::{Door, Middleware, Routes};
 
 use crate::process::{Process, Runtime, StartError};
 
-type Work = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-type Failure = Pin<Box<dyn Future<Output = Error> + Send>>;
-type Probe = Arc<dyn Fn() -> Work + Send + Sync>;
+/// What a service adds to the process that will run it.
+type Addition = Box<dyn FnOnce(Process) -> Process + Send>;
 
 /// A service, to be run alone ([`Service::process`]) or beside others in one process
 /// ([`Service::open`]).
@@ -27,10 +26,7 @@ pub struct Service {
     rules: Option<Arc<dyn AccessRules>>,
     layers: Vec<Middleware>,
     middleware: Vec<(&'static str, Middleware)>,
-    probes: Vec<(String, Probe)>,
-    background: Vec<(String, Work)>,
-    fatal: Vec<(String, Failure)>,
-    on_stop: Vec<(String, Work)>,
+    additions: Vec<Addition>,
 }
 
 impl Service {
@@ -46,10 +42,7 @@ impl Service {
             rules: None,
             layers: Vec::new(),
             middleware: Vec::new(),
-            probes: Vec::new(),
-            background: Vec::new(),
-            fatal: Vec::new(),
-            on_stop: Vec::new(),
+            additions: Vec::new(),
         }
     }
 
@@ -103,48 +96,52 @@ impl Service {
         self
     }
 
-    /// Readiness also asks this.
+    /// Readiness also asks this; see [`Process::probe`].
     #[must_use]
-    pub fn probe<F, P>(mut self, name: impl Into<String>, check: F) -> Self
+    pub fn probe<F, P>(self, name: &str, check: F) -> Self
     where
         F: Fn() -> P + Send + Sync + 'static,
         P: Future<Output = Result<()>> + Send + 'static,
     {
-        self.probes
-            .push((name.into(), Arc::new(move || Box::pin(check()))));
-        self
+        self.add(name, move |process, name| process.probe(name, check))
     }
 
     /// Runs work beside the doors until the process drains; see [`Process::background`].
     #[must_use]
     pub fn background(
-        mut self,
-        name: impl Into<String>,
+        self,
+        name: &str,
         work: impl Future<Output = Result<()>> + Send + 'static,
     ) -> Self {
-        self.background.push((name.into(), Box::pin(work)));
-        self
+        self.add(name, move |process, name| process.background(name, work))
     }
 
     /// Ends the process when `failure` resolves; see [`Process::fatal`].
     #[must_use]
-    pub fn fatal(
-        mut self,
-        name: impl Into<String>,
-        failure: impl Future<Output = Error> + Send + 'static,
-    ) -> Self {
-        self.fatal.push((name.into(), Box::pin(failure)));
-        self
+    pub fn fatal(self, name: &str, failure: impl Future<Output = Error> + Send + 'static) -> Self {
+        self.add(name, move |process, name| process.fatal(name, failure))
     }
 
-    /// Runs work after the doors have closed.
+    /// Runs work after the doors have closed; see [`Process::on_stop`].
     #[must_use]
     pub fn on_stop(
-        mut self,
-        name: impl Into<String>,
+        self,
+        name: &str,
         work: impl Future<Output = Result<()>> + Send + 'static,
     ) -> Self {
-        self.on_stop.push((name.into(), Box::pin(work)));
+        self.add(name, move |process, name| process.on_stop(name, work))
+    }
+
+    /// Keeps an addition until there is a process. Its name tells the service too, because
+    /// several services of one process have a store each.
+    fn add(
+        mut self,
+        name: &str,
+        addition: impl FnOnce(Process, String) -> Process + Send + 'static,
+    ) -> Self {
+        let name = format!("{}.{name}", self.name);
+        self.additions
+            .push(Box::new(move |process| addition(process, name)));
         self
     }
 
@@ -198,12 +195,7 @@ impl Service {
             rest,
             rpc,
             table,
-            beside: Beside {
-                probes: self.probes,
-                background: self.background,
-                fatal: self.fatal,
-                on_stop: self.on_stop,
-            },
+            additions: self.additions,
         })
     }
 
@@ -229,14 +221,7 @@ pub struct Open {
     rest: Option<(RestConfig, Door)>,
     rpc: Option<(RpcConfig, tenon_rpc::Door)>,
     table: serde_json::Value,
-    beside: Beside,
-}
-
-struct Beside {
-    probes: Vec<(String, Probe)>,
-    background: Vec<(String, Work)>,
-    fatal: Vec<(String, Failure)>,
-    on_stop: Vec<(String, Work)>,
+    additions: Vec<Addition>,
 }
 
 impl Open {
@@ -268,20 +253,7 @@ impl Open {
         if let serde_json::Value::Array(rows) = self.table {
             process = process.routes(rows);
         }
-        // Several services of one process have a store each.
-        let named = |name: String| format!("{}.{name}", self.name);
-        for (name, probe) in self.beside.probes {
-            process = process.probe(named(name), move || probe());
-        }
-        for (name, work) in self.beside.background {
-            process = process.background(named(name), work);
-        }
-        for (name, failure) in self.beside.fatal {
-            process = process.fatal(named(name), failure);
-        }
-        for (name, work) in self.beside.on_stop {
-            process = process.on_stop(named(name), work);
-        }
-        Ok(process)
+        let additions = self.additions.into_iter();
+        Ok(additions.fold(process, |process, addition| addition(process)))
     }
 }
