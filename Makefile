@@ -55,7 +55,7 @@ deny:
 	@if ! command -v cargo-deny >/dev/null; then \
 	  echo "skipped: cargo deny (not installed: cargo install cargo-deny --locked)"; \
 	else \
-	  cargo deny --offline check bans licenses sources || exit 1; \
+	  cargo deny check bans licenses sources || exit 1; \
 	  if cargo deny fetch db >/dev/null 2>&1; then cargo deny check advisories; \
 	  else echo "skipped: cargo deny check advisories (the advisory database could not be fetched)"; fi; \
 	fi
