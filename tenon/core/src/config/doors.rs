@@ -1,0 +1,116 @@
+//! The sections of what listens: `rest`, `rpc` and `admin`.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{at_least_one, duration};
+
+/// The section `rest`: the REST door.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RestConfig {
+    /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// How long a request may take, unless its route says otherwise. Default `3s`.
+    #[serde(with = "duration::positive")]
+    pub timeout: Duration,
+    /// The largest body, counted after decompression. Default 1 MiB.
+    pub max_bytes: u64,
+    /// How many connections are held at once; further ones wait. Default 10,000.
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_connections: usize,
+    /// How long a client may take to send the headers of a request. Default `10s`.
+    #[serde(with = "duration::positive")]
+    pub header_timeout: Duration,
+    /// How long requests in flight may still run once the process was told to stop.
+    /// Default `25s`, below the 30 s of the usual orchestrators.
+    #[serde(with = "duration")]
+    pub grace: Duration,
+}
+
+impl Default for RestConfig {
+    fn default() -> Self {
+        Self {
+            listen: loopback(8080),
+            timeout: Duration::from_secs(3),
+            max_bytes: 1 << 20,
+            max_connections: 10_000,
+            header_timeout: Duration::from_secs(10),
+            grace: Duration::from_secs(25),
+        }
+    }
+}
+
+/// The section `rpc`: the gRPC door.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RpcConfig {
+    /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:9080`.
+    pub listen: SocketAddr,
+    /// How long a call may take when its caller sets no deadline, and at most. Default `3s`.
+    #[serde(with = "duration::positive")]
+    pub timeout: Duration,
+    /// The largest message. Default 4 MiB.
+    pub max_bytes: u64,
+    /// How many connections are held at once; further ones wait. Default 10,000.
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_connections: usize,
+    /// How long calls in flight may still run once the process was told to stop. Default `25s`.
+    #[serde(with = "duration")]
+    pub grace: Duration,
+}
+
+impl Default for RpcConfig {
+    fn default() -> Self {
+        Self {
+            listen: loopback(9080),
+            timeout: Duration::from_secs(3),
+            max_bytes: 4 << 20,
+            max_connections: 10_000,
+            grace: Duration::from_secs(25),
+        }
+    }
+}
+
+/// The section `admin`: health, metrics and the route table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:8889`.
+    pub listen: SocketAddr,
+    /// What peers that are not on loopback must show for `/routes`. Without it they are refused.
+    pub auth: Option<AdminAuth>,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            listen: loopback(8889),
+            auth: None,
+        }
+    }
+}
+
+/// How an operator proves itself to the admin server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum AdminAuth {
+    /// `Authorization: Basic`.
+    Basic {
+        /// The user name.
+        username: String,
+        /// The password.
+        password: SecretString,
+    },
+    /// `Authorization: Bearer`.
+    Bearer(SecretString),
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}

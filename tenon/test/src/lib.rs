@@ -1,0 +1,1 @@
+//! The test kit: a proxy that injects faults of the network.
