@@ -5,7 +5,7 @@
 # is optional is skipped with one printed line where it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench compiler format lint tidy deny tests docs
+.PHONY: help run test check bench compiler tools format lint tidy deny tests docs
 
 # In CI the lock file must already fit the manifests; at a desk cargo may complete it.
 LOCKED := $(if $(CI),--locked,)
@@ -27,7 +27,7 @@ run: compiler
 # On an empty target folder the dependencies are compiled twice and no more: once for their types
 # alone (lint and docs share that pass) and once to machine code (tests). Warnings are denied by
 # arguments that reach our crates only, never by RUSTFLAGS, which would compile everything again.
-test: check tests docs
+test: tools check tests docs
 
 check: compiler format tidy deny lint
 
@@ -40,6 +40,10 @@ bench: compiler
 
 compiler:
 	@command -v cc >/dev/null || { echo "error: no C compiler (cc) found; on Debian: apt-get install gcc libc6-dev"; exit 1; }
+
+# Independent clients, registries and attackers that tests run against.
+tools:
+	@scripts/test_tools.sh
 
 # Formatting is never discussed in review.
 format:
