@@ -10,6 +10,7 @@ use axum::{Router, routing};
 use serde::Serialize;
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::config::{ConfigError, RestConfig};
+use tenon_profile::Label;
 use tenon_telemetry::Metrics;
 
 use crate::{
@@ -164,6 +165,7 @@ impl Door {
             verifier,
             rules,
             metrics,
+            label: Label::new(&format!("{} {}", route.method.as_str(), route.path)),
             endpoint,
         })
     }

@@ -19,6 +19,7 @@ use http::{HeaderMap, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::{Context, Error, Result, catalogue, context::CancelGuard, panics};
+use tenon_profile::{Label, handler, labelled};
 use tenon_telemetry::HttpRoute;
 use tokio::time::Instant;
 use tower::Service;
@@ -48,6 +49,7 @@ pub(crate) struct Onion {
     pub(crate) verifier: Option<Arc<Verifier>>,
     pub(crate) rules: Option<(Arc<dyn AccessRules>, &'static str)>,
     pub(crate) metrics: Option<HttpRoute>,
+    pub(crate) label: Label,
     pub(crate) endpoint: Arc<dyn Endpoint>,
 }
 
@@ -92,7 +94,7 @@ impl Onion {
         let cx = self.admit(cx, &request, journal)?;
         // The work is looked at before the clock: what has ended in time, or even late, counts.
         // What has not is dropped here, whether or not it watches its context.
-        match tokio::time::timeout_at(deadline, self.endpoint.call(cx, request)).await {
+        match tokio::time::timeout_at(deadline, handler(self.endpoint.call(cx, request))).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(catalogue::DEADLINE_EXCEEDED.error()),
         }
@@ -139,7 +141,8 @@ impl Service<Request> for RouteService {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        Box::pin(self.0.clone().serve(request).map(Ok))
+        let label = self.0.label;
+        Box::pin(labelled(label, self.0.clone().serve(request).map(Ok)))
     }
 }
 

@@ -23,6 +23,7 @@ use tenon_core::{
     catalogue::METHOD_UNIMPLEMENTED,
     config::{ConfigError, RpcConfig},
 };
+use tenon_profile::{Label, labelled};
 use tenon_telemetry::{Metrics, RpcMethod, Side};
 use tokio::time::Instant;
 
@@ -110,6 +111,7 @@ impl Server {
                     method,
                     handler,
                     metrics,
+                    label: Label::new(method.path()),
                 };
                 match routes.entry(method.path()) {
                     hash_map::Entry::Vacant(vacant) => vacant.insert(Arc::new(route)),
@@ -153,6 +155,7 @@ struct Route {
     method: &'static Method,
     handler: Arc<dyn Handler>,
     metrics: RpcMethod,
+    label: Label,
 }
 
 impl<B> tower::Service<Request<B>> for Door
@@ -180,7 +183,9 @@ where
             return Box::pin(ready(Ok(failure(&error))));
         };
         let inner = self.inner.clone();
-        Box::pin(async move { Ok(inner.answer(&route, request).await) })
+        Box::pin(labelled(route.label, async move {
+            Ok(inner.answer(&route, request).await)
+        }))
     }
 }
 
@@ -253,7 +258,7 @@ impl Inner {
             Ok((None, _)) => return Err(malformed("it holds no message")),
             Err(problem) => return Err(self.refused(problem)),
         };
-        route.handler.call(cx.clone(), message).await
+        tenon_profile::handler(route.handler.call(cx.clone(), message)).await
     }
 
     fn refused(&self, problem: Problem) -> Error {

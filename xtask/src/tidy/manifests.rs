@@ -7,6 +7,10 @@ use super::Finding;
 use crate::tree::Tree;
 use crate::workspace::Member;
 
+/// The one room whose crate may use `unsafe`, and therefore cannot take the lints of the workspace,
+/// which forbid it: Cargo knows no way to take all but one.
+const UNSAFE_ROOM: &str = "tenon/profile";
+
 const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 pub(super) fn check(
@@ -21,7 +25,9 @@ pub(super) fn check(
             .with_context(|| format!("{path} is missing"))?;
         let manifest: Table =
             toml::from_str(&file.text).with_context(|| format!("could not read {path}"))?;
-        if !takes_from_workspace(manifest.get("lints")) {
+        if member.folder == UNSAFE_ROOM {
+            check_unsafe_room(tree, &path, &manifest, findings)?;
+        } else if !takes_from_workspace(manifest.get("lints")) {
             let message = "the crate is not linted; add `[lints]` with `workspace = true`";
             findings.push(Finding::new(&path, 1, message));
         }
@@ -47,6 +53,37 @@ pub(super) fn check(
             );
             findings.push(Finding::new(&path, line_of(&file.text, name), message));
         }
+    }
+    Ok(())
+}
+
+/// The room with `unsafe` has every other lint of the workspace at the same level, and the one that
+/// asks for the reason of each `unsafe` block.
+fn check_unsafe_room(
+    tree: &Tree,
+    path: &str,
+    manifest: &Table,
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<()> {
+    let root = tree.get("Cargo.toml").context("Cargo.toml is missing")?;
+    let root: Table = toml::from_str(&root.text).context("could not read Cargo.toml")?;
+    let shared = root.get("workspace").and_then(|table| table.get("lints"));
+    let shared = shared.and_then(Value::as_table).into_iter().flatten();
+    let own = |tool: &str, lint: &str| manifest.get("lints")?.get(tool)?.get(lint).cloned();
+    for (tool, lints) in shared {
+        for (lint, level) in lints.as_table().into_iter().flatten() {
+            if lint != "unsafe_code" && own(tool, lint).as_ref() != Some(level) {
+                let message = format!(
+                    "the lint `{lint}` differs from the workspace; write `{lint} = {level}` below `[lints.{tool}]`"
+                );
+                findings.push(Finding::new(path, 1, message));
+            }
+        }
+    }
+    if own("clippy", "undocumented_unsafe_blocks").is_none() {
+        let message =
+            "each `unsafe` block states its reason; add `undocumented_unsafe_blocks = \"warn\"`";
+        findings.push(Finding::new(path, 1, message));
     }
     Ok(())
 }
@@ -113,6 +150,33 @@ mod tests {
     #[test]
     fn a_crate_that_takes_all_from_the_workspace_passes() {
         assert_eq!(found(GOOD), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn the_unsafe_room_differs_from_the_workspace_in_one_lint() {
+        const ROOT: &str =
+            "[workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"warn\"\n";
+        const OWN: &str = "[lints.rust]\nunsafe_code = \"allow\"\nmissing_docs = \"warn\"\n\
+                           [lints.clippy]\nundocumented_unsafe_blocks = \"warn\"\n";
+        let count = |own: &str| {
+            let manifest = GOOD.replace("[lints]\nworkspace = true\n", own);
+            let members = [Member {
+                name: "tenon-profile".to_owned(),
+                folder: UNSAFE_ROOM.to_owned(),
+                dependencies: Vec::new(),
+            }];
+            let path = format!("{UNSAFE_ROOM}/Cargo.toml");
+            let files = tree(&[("Cargo.toml", ROOT), (&path, &manifest)]);
+            let mut findings = Vec::new();
+            check(&files, &members, &mut findings).expect("the manifests are readable");
+            findings.len()
+        };
+        assert_eq!(count(OWN), 0);
+        assert_eq!(count(&OWN.replace("missing_docs = \"warn\"\n", "")), 1);
+        assert_eq!(
+            count(&OWN.replace("undocumented_unsafe_blocks = \"warn\"", "")),
+            1
+        );
     }
 
     #[test]
