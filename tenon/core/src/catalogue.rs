@@ -91,6 +91,20 @@ pub static OVERLOADED: Entry = Entry::new(
     "服务繁忙，请求未处理，请稍后重试",
 )
 .http(503);
+/// The caller asks more often than it may.
+pub static RATE_LIMITED: Entry = Entry::new(
+    "RATE_LIMITED",
+    Code::ResourceExhausted,
+    "too many requests; try again after the time that the answer gives",
+    "请求过于频繁，请在响应给出的时间后重试",
+);
+/// Calls of this kind fail, and this one was refused instead of failing, too.
+pub static CIRCUIT_OPEN: Entry = Entry::new(
+    "CIRCUIT_OPEN",
+    Code::Unavailable,
+    "calls of this kind fail now, and this one was not made; try again later",
+    "此类请求当前持续失败，本次请求未执行，请稍后重试",
+);
 /// The request does not fit its contract; the violations say where.
 pub static REQUEST_INVALID: Entry = Entry::new(
     "REQUEST_INVALID",
@@ -179,6 +193,8 @@ pub static ALL: &[&Entry] = &[
     &INTERNAL,
     &UNAVAILABLE,
     &OVERLOADED,
+    &RATE_LIMITED,
+    &CIRCUIT_OPEN,
     &REQUEST_INVALID,
     &BODY_MALFORMED,
     &BODY_TOO_LARGE,
