@@ -287,10 +287,10 @@ mod tests {
             limit in 8.0_f64..4096.0, long in 1.0_f64..1e6, short in 1.0_f64..1e6,
         ) {
             let settings = Settings::default();
-            let gradient = f64::max(0.5, f64::min(1.0, 1.5 * long / short));
+            let gradient = (1.5 * long / short).clamp(0.5, 1.0);
             let new = limit * gradient + limit.sqrt();
             let new = limit * (1.0 - 0.2) + new * 0.2;
-            let new = f64::max(8.0, f64::min(4096.0, new));
+            let new = new.clamp(8.0, 4096.0);
             let ours = next(limit, long, short, limit as usize, false, &settings);
             prop_assert!((ours - new).abs() < 1e-9, "{ours} {new}");
             let idle = next(limit, long, short, (limit / 2.0) as usize - 1, false, &settings);
