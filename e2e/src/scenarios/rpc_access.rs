@@ -128,6 +128,7 @@ impl Doors {
             let config = ClientConfig {
                 endpoints: vec![world.ports().address(&format!("{name}.rpc"))],
                 timeout: Duration::from_secs(5),
+                ..ClientConfig::default()
             };
             Channel::new(name, &config, &Metrics::new()).unwrap()
         };

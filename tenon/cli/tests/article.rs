@@ -213,6 +213,7 @@ fn patients_over_rpc(service: &Service, token: &str) {
         let place = ClientConfig {
             endpoints: vec![service.rpc.to_string()],
             timeout: Duration::from_secs(2),
+            ..ClientConfig::default()
         };
         let channel = Channel::new("patient", &place, &Metrics::new()).unwrap();
         let caller = Principal::new("doctor-7", serde_json::Map::new()).with_token(token);

@@ -8,6 +8,8 @@ mod clients;
 mod doors;
 pub mod duration;
 mod log;
+mod registration;
+mod sources;
 mod store;
 
 use std::{
@@ -18,9 +20,11 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 pub use auth::{AuthConfig, KeyConfig};
-pub use clients::{ClientConfig, ClientsConfig};
+pub use clients::{ClientConfig, ClientsConfig, Source};
 pub use doors::{AdminAuth, AdminConfig, RestConfig, RpcConfig};
 pub use log::{LogConfig, LogFormat, LogLevel};
+pub use registration::RegistrationConfig;
+pub use sources::{DnsConfig, EtcdConfig, EtcdTls, KubernetesConfig, PortName};
 pub use store::StoreConfig;
 
 /// Loads the file as `T`, usually a struct with the sections of this module and its own keys.

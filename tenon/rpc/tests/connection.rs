@@ -317,6 +317,7 @@ fn endpoints_are_checked_when_the_channel_is_made() {
         let config = ClientConfig {
             endpoints: endpoints.into_iter().map(str::to_owned).collect(),
             timeout: Duration::from_secs(1),
+            ..ClientConfig::default()
         };
         let error = Channel::new("patient", &config, &Metrics::new())
             .err()

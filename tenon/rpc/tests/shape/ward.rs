@@ -282,6 +282,7 @@ pub fn channel(addresses: &[SocketAddr], timeout: Duration) -> Channel {
     let config = ClientConfig {
         endpoints: addresses.iter().map(ToString::to_string).collect(),
         timeout,
+        ..ClientConfig::default()
     };
     Channel::new("patient", &config, &Metrics::new()).unwrap()
 }

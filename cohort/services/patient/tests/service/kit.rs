@@ -227,6 +227,7 @@ impl House {
         let to = ClientConfig {
             endpoints: vec![running.address("patient.rpc").unwrap().to_string()],
             timeout: Duration::from_secs(5),
+            ..ClientConfig::default()
         };
         let channel = Channel::new("patient", &to, &self.runtime.metrics).unwrap();
         (PatientClient::remote(channel), running)

@@ -108,6 +108,7 @@ async fn the_same_over_a_socket() {
     let to = ClientConfig {
         endpoints: vec![address.to_string()],
         timeout: Duration::from_secs(5),
+        ..ClientConfig::default()
     };
     let channel = Channel::new("trial", &to, &tenon::telemetry::Metrics::new()).unwrap();
     let client = TrialClient::remote(channel);
