@@ -57,6 +57,7 @@ pub(crate) fn client(address: SocketAddr) -> anyhow::Result<WardClient> {
     let config = ClientConfig {
         endpoints: vec![address.to_string()],
         timeout: std::time::Duration::from_secs(10),
+        ..ClientConfig::default()
     };
     let channel = Channel::new("ward", &config, &Metrics::new())?;
     Ok(WardClient::remote(channel))
