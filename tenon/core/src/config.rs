@@ -7,6 +7,7 @@ mod auth;
 mod clients;
 mod doors;
 pub mod duration;
+mod gateway;
 mod log;
 mod registration;
 mod sources;
@@ -22,6 +23,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 pub use auth::{AuthConfig, KeyConfig};
 pub use clients::{ClientConfig, ClientsConfig, Source};
 pub use doors::{AdminAuth, AdminConfig, RestConfig, RpcConfig};
+pub use gateway::{
+    GatewayConfig, HeaderRulesConfig, HeadersConfig, MappingConfig, RouteConfig, TranscodeConfig,
+    UpstreamConfig,
+};
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use registration::RegistrationConfig;
 pub use sources::{DnsConfig, EtcdConfig, EtcdTls, KubernetesConfig, PortName};

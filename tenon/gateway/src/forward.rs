@@ -1,168 +1,268 @@
-//! What is changed of a message on its way: hop-by-hop headers go, and the service learns who
-//! calls, under which trace and with how much time left.
-//!
-//! Source: RFC 9110, section 7.6.1 (headers of one connection), RFC 9111.
+//! A route that is forwarded: the request goes to an instance of the service, the answer comes
+//! back, both streamed. Another instance is asked only when nothing of the request was sent.
 
-use std::{
-    net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
+use std::{error::Error as StdError, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http::{Method, Uri, header, request, uri};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper_util::{
+    client::legacy::{
+        Client, Error as ClientError,
+        connect::{CaptureConnection, HttpConnector, capture_connection},
+    },
+    rt::{TokioExecutor, TokioTimer},
 };
+use tenon_core::{Code, Entry, Error, Result, TraceContext, catalogue};
+use tenon_rest::{ByMethod, Request, Response};
+use tokio::time::Instant;
 
-use axum::BoxError;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header, request};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use tenon_core::TraceContext;
-use tenon_net::Peer;
-use tenon_rest::{deadline, trace};
-use tokio::time::{Instant, Sleep};
+use crate::balance::{CONNECT_TIMEOUT, Lease, Targets};
 
-/// What the service gets less than the gateway has, so that its own answer comes in time.
-const MARGIN: Duration = Duration::from_millis(5);
+pub(crate) mod headers;
+mod rules;
+mod tunnel;
+mod upload;
+mod watched;
 
-/// Headers that mean one connection and not the message.
-const HOPS: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
+pub(crate) use rules::HeaderRules;
+use upload::Upload;
+use watched::Watched;
 
-/// Headers by which proxies tell where a request came from. From outside they are claims.
-const ORIGINS: [HeaderName; 6] = [
-    header::FORWARDED,
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-real-ip"),
-    FORWARDED_FOR,
-];
+/// How long a connection to a service is kept unused: below the 60 s after which a service closes
+/// it, so that no request runs into the close.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many unused connections to one instance are kept.
+const IDLE_MAX: usize = 256;
+/// How many instances one request is tried at: the dead among them are ejected by the first
+/// requests that meet them, so that more are never needed for long.
+const ATTEMPTS_MAX: usize = 8;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// The service broke the connection after it had the request. Unlike [`catalogue::UNAVAILABLE`],
+/// nobody knows whether the work was done.
+pub static UPSTREAM_BROKEN: Entry = Entry::new(
+    "UPSTREAM_BROKEN",
+    Code::Unavailable,
+    "the service broke off before it answered; whether it did the work is not known",
+    "后端服务在应答前中断，处理结果未知",
+)
+.http(502);
 
-/// Makes the head of a request fit for the service.
-pub(crate) fn prepare(head: &mut request::Parts, trace: &TraceContext, left: Duration) {
-    let headers = &mut head.headers;
-    without_hops(headers);
-    for name in ORIGINS {
-        headers.remove(name);
-    }
-    // Ours is exchanged with the client, and the length comes from the body that is really sent:
-    // a request with two lengths is how requests are smuggled.
-    headers.remove(header::EXPECT);
-    headers.remove(header::CONTENT_LENGTH);
-    headers.remove(deadline::GRPC_TIMEOUT);
-    if let Some(host) = headers.remove(header::HOST) {
-        headers.insert(FORWARDED_HOST, host);
-    }
-    if let Some(Peer(peer)) = head.extensions.get::<Peer>() {
-        headers.insert(FORWARDED_FOR, address(*peer));
-    }
-    let left = left.saturating_sub(MARGIN).max(Duration::from_millis(1));
-    let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    headers.insert(deadline::REQUEST_TIMEOUT, HeaderValue::from(millis));
-    // The state belongs to the caller's trace; where that could not be read, ours is another.
-    if trace::caller(headers).is_none() {
-        headers.remove(TRACESTATE);
-    }
-    if let Ok(parent) = HeaderValue::from_str(&trace.to_string()) {
-        headers.insert(trace::TRACEPARENT, parent);
+/// What requests are forwarded with. Cheap to clone; all clones share the connections.
+#[derive(Clone)]
+pub(crate) struct HttpClient(Client<HttpConnector, Body>);
+
+impl HttpClient {
+    pub(crate) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_MAX)
+            .build(connector);
+        Self(client)
     }
 }
 
-/// Whether a message is the last one of its connection.
-pub(crate) fn closes(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|name| name.trim().eq_ignore_ascii_case("close"))
+/// One route, ready.
+pub(crate) struct Forward {
+    /// The name of the upstream.
+    pub(crate) upstream: String,
+    /// Without a slash at its end.
+    pub(crate) prefix: String,
+    /// What stands in its place for the service.
+    pub(crate) rewrite: Option<String>,
+    /// Empty for all.
+    pub(crate) methods: Vec<Method>,
+    /// What logs and metrics call it.
+    pub(crate) template: String,
+    pub(crate) timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) websocket: bool,
+    pub(crate) request_rules: Vec<HeaderRules>,
+    pub(crate) response_rules: Vec<HeaderRules>,
+    pub(crate) targets: Arc<Targets>,
+    pub(crate) client: HttpClient,
+    pub(crate) metrics: Option<ByMethod>,
 }
 
-/// Makes a response the last one of its connection. One that comes before the whole request was
-/// read is: the server closes after it, and a client that is not told sends its next request into
-/// that close.
-pub(crate) fn close(headers: &mut HeaderMap) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-}
-
-/// Removes what means the connection that the message came on.
-pub(crate) fn without_hops(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.into_iter().chain(HOPS) {
-        headers.remove(name);
+impl Forward {
+    /// Whether the path is the prefix or stands below it.
+    pub(crate) fn covers(&self, path: &str) -> bool {
+        path.strip_prefix(&self.prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
-}
 
-fn address(peer: SocketAddr) -> HeaderValue {
-    // An address is ASCII, so that this cannot fail.
-    HeaderValue::from_str(&peer.ip().to_canonical().to_string())
-        .unwrap_or(HeaderValue::from_static("unknown"))
-}
+    pub(crate) fn takes(&self, method: &Method) -> bool {
+        self.methods.is_empty() || self.methods.contains(method)
+    }
 
-/// The answer's body. A service that breaks off or falls silent ends it with an error, which
-/// resets the client's connection: what is not whole must not look whole.
-pub(crate) struct Watched {
-    body: Incoming,
-    pause: Duration,
-    /// Made at the first wait: most answers come in one piece.
-    timer: Option<Pin<Box<Sleep>>>,
-}
+    /// Sends the request on, within `patience`.
+    ///
+    /// # Errors
+    /// `DEADLINE_EXCEEDED`; `UNAVAILABLE` when no instance could be connected; `UPSTREAM_BROKEN`
+    /// when one had the request and broke off; `CANCELLED` when the caller's upload broke off.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request,
+        trace: &TraceContext,
+        patience: Duration,
+    ) -> Result<Response> {
+        let until = Instant::now() + patience;
+        let upgrade = self.upgrade(&mut request);
+        let (mut head, body) = request.into_parts();
+        headers::prepare(&mut head, trace, patience);
+        for rules in &self.request_rules {
+            rules.apply(&mut head.headers);
+        }
+        if upgrade.is_some() {
+            headers::open_websocket(&mut head.headers);
+        }
+        head.version = http::Version::HTTP_11;
+        // What the server knows of the connection is not the next connection's affair.
+        head.extensions.clear();
+        let upload = Upload::new(body);
+        let (response, lease) = self.exchange(&head, &upload, until).await?;
+        Ok(self.answer(response, !upload.is_empty(), upgrade, lease))
+    }
 
-impl Watched {
-    pub(crate) fn new(body: Incoming, pause: Duration) -> Self {
-        Self {
-            body,
-            pause,
-            timer: None,
+    /// The client's half of a WebSocket, if one is asked for and may pass.
+    fn upgrade(&self, request: &mut Request) -> Option<OnUpgrade> {
+        let wanted = self.websocket && headers::opens_websocket(request.headers());
+        wanted.then(|| hyper::upgrade::on(request))
+    }
+
+    /// Asks one instance after another until one has the request.
+    async fn exchange(
+        &self,
+        head: &request::Parts,
+        upload: &Upload,
+        until: Instant,
+    ) -> Result<(http::Response<Incoming>, Lease)> {
+        let mut tried: Vec<Lease> = Vec::new();
+        let mut last = None;
+        while tried.len() < ATTEMPTS_MAX {
+            let (Some(lease), Some(body)) = (self.targets.pick(&tried), upload.attempt()) else {
+                break;
+            };
+            let mut head = head.clone();
+            head.uri = self.target(&head.uri, lease.authority())?;
+            let mut request = http::Request::from_parts(head, body);
+            let connection = capture_connection(&mut request);
+            let sent = self.client.0.request(request);
+            match tokio::time::timeout_at(until, sent).await {
+                Ok(Ok(response)) => {
+                    self.targets.answered(&lease);
+                    return Ok((response, lease));
+                }
+                Ok(Err(cause)) if never_sent(&cause) => {
+                    self.targets.unreachable(&lease);
+                    tried.push(lease);
+                    last = Some(cause);
+                }
+                Ok(Err(cause)) if caller_broke_off(&cause) => {
+                    return Err(catalogue::CANCELLED.error().cause(cause));
+                }
+                Ok(Err(cause)) => {
+                    self.targets.broke_off(&lease);
+                    return Err(UPSTREAM_BROKEN.error().cause(cause));
+                }
+                Err(_elapsed) => {
+                    self.late(&connection, &lease);
+                    return Err(catalogue::DEADLINE_EXCEEDED.error());
+                }
+            }
+        }
+        let error = catalogue::UNAVAILABLE.error();
+        Err(match last {
+            Some(cause) => error.cause(cause),
+            None => error.cause(format!("{} has no instances", self.upstream)),
+        })
+    }
+
+    /// An instance that did not even take the connection in the time is not there.
+    fn late(&self, connection: &CaptureConnection, lease: &Lease) {
+        if connection.connection_metadata().is_none() {
+            self.targets.unreachable(lease);
         }
     }
+
+    fn answer(
+        &self,
+        response: http::Response<Incoming>,
+        has_body: bool,
+        upgrade: Option<OnUpgrade>,
+        lease: Lease,
+    ) -> Response {
+        let (mut head, body) = response.into_parts();
+        let switches = head.status == http::StatusCode::SWITCHING_PROTOCOLS
+            && headers::opens_websocket(&head.headers);
+        let unread = has_body && headers::closes(&head.headers);
+        headers::without_hops(&mut head.headers);
+        for rules in &self.response_rules {
+            rules.apply(&mut head.headers);
+        }
+        if let (true, Some(client)) = (switches, upgrade) {
+            let mut response = http::Response::from_parts(head, body);
+            let service = hyper::upgrade::on(&mut response);
+            headers::open_websocket(response.headers_mut());
+            tunnel::open(client, service, self.idle_timeout, lease);
+            return response.map(|_| Body::empty());
+        }
+        if unread {
+            // The service did not read all of it; then neither did we.
+            headers::close(&mut head.headers);
+        }
+        let body = Body::new(Watched::new(body, self.idle_timeout, lease));
+        Response::from_parts(head, body)
+    }
+
+    /// The same path and query at an instance.
+    fn target(&self, uri: &Uri, authority: &uri::Authority) -> Result<Uri> {
+        let whole = uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
+        let rewritten = self.rewrite.as_ref().map(|rewrite| {
+            let rest = whole.strip_prefix(&self.prefix).unwrap_or(whole);
+            match (rewrite.is_empty(), rest.starts_with('/')) {
+                (true, false) => format!("/{rest}"),
+                _ => format!("{rewrite}{rest}"),
+            }
+        });
+        Uri::builder()
+            .scheme(uri::Scheme::HTTP)
+            .authority(authority.clone())
+            .path_and_query(rewritten.as_deref().unwrap_or(whole))
+            .build()
+            .map_err(|cause| Error::internal("address the service", cause))
+    }
 }
 
-impl Body for Watched {
-    type Data = Bytes;
-    type Error = BoxError;
+/// Whether nothing of the request can have reached the service: the connection was never made,
+/// or was gone before the request was written.
+fn never_sent(cause: &ClientError) -> bool {
+    cause.is_connect() || any(cause, hyper::Error::is_canceled)
+}
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            self.timer = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
+/// Whether it was the caller's upload that ended too soon, and not the service.
+fn caller_broke_off(cause: &ClientError) -> bool {
+    any(cause, hyper::Error::is_user)
+}
+
+fn any(cause: &(dyn StdError + 'static), is: fn(&hyper::Error) -> bool) -> bool {
+    let mut next = Some(cause);
+    while let Some(cause) = next {
+        if cause.downcast_ref::<hyper::Error>().is_some_and(is) {
+            return true;
         }
-        let until = Instant::now() + self.pause;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        match timer.as_mut().poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => Poll::Ready(Some(Err("the service fell silent".into()))),
-        }
+        next = cause.source();
     }
+    false
+}
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// What a caller is told of the methods that a path takes.
+pub(crate) fn allow(methods: &[Method]) -> Option<(header::HeaderName, http::HeaderValue)> {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let value = http::HeaderValue::from_str(&names.join(", ")).ok()?;
+    Some((header::ALLOW, value))
 }

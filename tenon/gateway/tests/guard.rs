@@ -4,12 +4,9 @@
     reason = "a failure here is the failure of a test"
 )]
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use axum::{Router, body::Body};
@@ -18,14 +15,14 @@ use serde_json::json;
 use tenon_auth::{Signer, Verifier};
 use tenon_core::{
     Lifecycle, SystemClock,
-    config::{AuthConfig, KeyConfig},
+    config::{AuthConfig, GatewayConfig, KeyConfig},
 };
-use tenon_gateway::{Guard, Proxy, Upstream};
+use tenon_gateway::{Gateway, Guard};
 use tenon_net::Options;
 use tower::ServiceExt;
 
 struct Edge {
-    proxy: Proxy,
+    gateway: Gateway,
     token: String,
     calls: Arc<AtomicUsize>,
 }
@@ -51,14 +48,15 @@ impl Edge {
             "/api/v1/thing/{id}": {"get": {"security": [{"bearer": []}]}},
         }});
         let calls = Arc::new(AtomicUsize::new(0));
-        let upstream = Upstream {
-            prefix: "/api/v1".to_owned(),
-            endpoints: vec![service(calls.clone()).await],
-            timeout: Duration::from_secs(5),
-        };
+        let service = service(calls.clone()).await;
+        let text = format!(
+            "upstreams: {{all: {{http: {{endpoints: ['{service}']}}, routes: [{{prefix: /api/v1}}]}}}}"
+        );
+        let config: GatewayConfig =
+            tenon_core::config::parse(&text, "gateway.yaml".as_ref()).unwrap();
         let guard = Guard::new(verifier.unwrap(), &document, 1000);
         Self {
-            proxy: Proxy::new([upstream], None).unwrap().guard(guard),
+            gateway: Gateway::new(&config, None).unwrap().guard(guard),
             token: format!("Bearer {}", signer.sign(&claims).unwrap()),
             calls,
         }
@@ -75,7 +73,12 @@ impl Edge {
             request = request.header(name, *value);
         }
         let request = request.body(Body::empty()).unwrap();
-        self.proxy.clone().oneshot(request).await.unwrap().status()
+        self.gateway
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .status()
     }
 }
 

@@ -16,7 +16,7 @@ use async_compression::tokio::bufread::{GzipDecoder, ZlibDecoder};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header, request};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tenon_core::{Error, Result, catalogue};
@@ -98,6 +98,18 @@ pub(crate) fn limit(request: Request, limit: u64, reading: &Reading) -> Result<R
         head.headers.remove(header::CONTENT_LENGTH);
     }
     Ok(Request::from_parts(head, body))
+}
+
+/// The head and the whole body of a request that no route of a [`crate::Door`] takes: not more
+/// than `limit` bytes after decompression, and JSON if there is one.
+///
+/// # Errors
+/// `BODY_TOO_LARGE`, `MEDIA_TYPE_UNSUPPORTED`, or `BODY_MALFORMED` when it breaks off.
+pub async fn json(request: Request, limit: u64) -> Result<(request::Parts, Bytes)> {
+    let reading = Reading::of(&request);
+    let (head, body) = self::limit(request, limit, &reading)?.into_parts();
+    let body = read_json(body, &head.headers).await?;
+    Ok((head, body))
 }
 
 /// The whole body, which must be JSON if there is one.

@@ -7,7 +7,7 @@
 //! 9457 problem document.
 
 pub mod bind;
-mod body;
+pub mod body;
 pub mod deadline;
 mod door;
 mod endpoint;

@@ -30,10 +30,9 @@ struct Problem<'a> {
 #[derive(Debug, Clone)]
 pub struct Failure(pub Error);
 
-/// The response that says `error`.
-pub fn response(error: Error, language: Language, trace: &TraceContext) -> Response {
-    let status =
-        StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// The problem document of `error` alone, for answers that already have a status.
+pub fn document(error: &Error, language: Language, trace: &TraceContext) -> Vec<u8> {
+    let status = status(error);
     let problem = Problem {
         kind: "about:blank",
         title: title(status),
@@ -44,7 +43,13 @@ pub fn response(error: Error, language: Language, trace: &TraceContext) -> Respo
         errors: error.all_violations(),
     };
     // Strings and numbers always serialise; if they did not, the status alone would say enough.
-    let text = serde_json::to_vec(&problem).unwrap_or_default();
+    serde_json::to_vec(&problem).unwrap_or_default()
+}
+
+/// The response that says `error`.
+pub fn response(error: Error, language: Language, trace: &TraceContext) -> Response {
+    let status = status(&error);
+    let text = document(&error, language, trace);
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -85,6 +90,10 @@ pub fn harden(headers: &mut HeaderMap) {
     headers
         .entry(header::X_CONTENT_TYPE_OPTIONS)
         .or_insert(const { HeaderValue::from_static("nosniff") });
+}
+
+fn status(error: &Error) -> StatusCode {
+    StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn tag(language: Language) -> HeaderValue {

@@ -1,4 +1,4 @@
-//! The gateway as a process of its own: a guard at the edge, and a proxy to fixed addresses.
+//! The gateway as a process of its own: a guard at the edge, and forwarding to the services.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -7,8 +7,11 @@ use serde::Deserialize;
 use tenon::{
     Clock, Process, Runtime,
     auth::Verifier,
-    config::{AdminConfig, AuthConfig, ConfigError, LogConfig, RestConfig, duration},
-    gateway::{Guard, Proxy, Upstream, docs},
+    config::{
+        AdminConfig, AuthConfig, ClientConfig, ConfigError, DnsConfig, EtcdConfig, GatewayConfig,
+        KubernetesConfig, LogConfig, RestConfig, RouteConfig, UpstreamConfig, duration,
+    },
+    gateway::{Gateway, Guard, docs},
 };
 
 use crate::compose;
@@ -35,12 +38,19 @@ pub(super) struct Config {
     pub(super) log: LogConfig,
 }
 
-/// Where a service is.
+/// Where the REST door of a service is: one of the sources of the section `clients`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Place {
-    /// `host:port` of the REST door of each instance; they take turns.
+    /// `host:port` of each instance.
+    #[serde(default)]
     endpoints: Vec<String>,
+    /// Instances found by DNS.
+    dns: Option<DnsConfig>,
+    /// Instances that registered themselves in etcd.
+    etcd: Option<EtcdConfig>,
+    /// The ready endpoints of a Kubernetes service.
+    kubernetes: Option<KubernetesConfig>,
     /// How long a request may take until its answer begins, when its caller gives it more time.
     /// Default `30s`: the routes of the services have their own times.
     #[serde(with = "duration", default = "patience")]
@@ -51,38 +61,56 @@ fn patience() -> Duration {
     Duration::from_secs(30)
 }
 
+impl Place {
+    /// The service `name` as an upstream: `/api/v1/<name>` goes there.
+    fn upstream(self, name: &str) -> UpstreamConfig {
+        let mut client = ClientConfig::to(self.endpoints);
+        client.dns = self.dns;
+        client.etcd = self.etcd;
+        client.kubernetes = self.kubernetes;
+        client.timeout = self.timeout;
+        UpstreamConfig {
+            http: Some(client),
+            routes: vec![RouteConfig::new(format!("/api/v1/{name}"))],
+            ..UpstreamConfig::default()
+        }
+    }
+}
+
+/// What stands behind the gateway.
+fn upstreams(services: BTreeMap<String, Place>) -> Result<GatewayConfig, ConfigError> {
+    let mut config = GatewayConfig::default();
+    for (name, place) in services {
+        if !SERVICES.contains(&name.as_str()) {
+            let known = SERVICES.join(", ");
+            let problem = format!("`{name}` is no service; expected one of {known}");
+            return Err(ConfigError::new(Path::new("services"), problem));
+        }
+        let upstream = place.upstream(&name);
+        config.upstreams.insert(name, upstream);
+    }
+    Ok(config)
+}
+
 /// The process of the gateway.
 ///
 /// # Errors
 /// The configuration is not sound.
 pub(super) fn process(config: Config, runtime: Runtime, clock: Arc<dyn Clock>) -> Result<Process> {
     let document = compose::document()?;
-    let refuse = |key: &str, problem: &str| ConfigError::new(Path::new(key), problem);
-    let mut upstreams = Vec::new();
-    for (name, place) in config.services {
-        if !SERVICES.contains(&name.as_str()) {
-            let known = SERVICES.join(", ");
-            let problem = format!("`{name}` is no service; expected one of {known}");
-            return Err(refuse("services", &problem).into());
-        }
-        upstreams.push(Upstream {
-            prefix: format!("/api/v1/{name}"),
-            endpoints: place.endpoints,
-            timeout: place.timeout,
-        });
-    }
+    let services = upstreams(config.services)?;
     let verifier = Verifier::new(&config.auth, clock)?;
     let verifier = verifier.ok_or_else(|| {
-        refuse(
-            "auth",
-            "neither accessSecret nor keys are given; name the jwks.json of identity",
-        )
+        let problem = "neither accessSecret nor keys are given; name the jwks.json of identity";
+        ConfigError::new(Path::new("auth"), problem)
     })?;
     let guard = Guard::new(verifier, &document, config.rest.max_bytes);
-    let proxy = Proxy::new(upstreams, Some(&runtime.metrics))?.guard(guard);
-    // The proxy answers whatever is not a page, with problem documents of its own.
-    let router = docs::router(&document).fallback_service(proxy);
+    let gateway = Gateway::new(&services, Some(&runtime.metrics))?.guard(guard);
+    let routes = gateway.routes();
+    // The gateway answers whatever is not a page, with problem documents of its own.
+    let router = docs::router(&document).fallback_service(gateway);
     Ok(Process::new(runtime)
         .rest("gateway", config.rest, router)
+        .routes(routes)
         .admin(config.admin))
 }

@@ -1,4 +1,4 @@
-//! The proxy between a client and services, all over real sockets.
+//! Forwarding between a client and services, all over real sockets.
 #![allow(
     clippy::unwrap_used,
     reason = "a failure here is the failure of a test"
@@ -20,8 +20,11 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::{Value, json};
-use tenon_core::Lifecycle;
-use tenon_gateway::{Proxy, Upstream};
+use tenon_core::{
+    Lifecycle,
+    config::{ClientConfig, ConfigError, GatewayConfig, RouteConfig, UpstreamConfig},
+};
+use tenon_gateway::Gateway;
 use tenon_net::{Options, Peer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -45,16 +48,33 @@ async fn serve(router: Router) -> SocketAddr {
     addr
 }
 
-fn upstream(prefix: &str, endpoints: &[SocketAddr]) -> Upstream {
-    Upstream {
-        prefix: prefix.to_owned(),
-        endpoints: endpoints.iter().map(SocketAddr::to_string).collect(),
-        timeout: Duration::from_secs(5),
+/// An upstream with one route, and a short pause so that silence shows.
+fn upstream(prefix: &str, endpoints: &[SocketAddr]) -> UpstreamConfig {
+    let endpoints: Vec<String> = endpoints.iter().map(SocketAddr::to_string).collect();
+    of(prefix, &endpoints, Duration::from_secs(5))
+}
+
+fn of(prefix: &str, endpoints: &[String], timeout: Duration) -> UpstreamConfig {
+    UpstreamConfig {
+        http: Some(ClientConfig {
+            timeout,
+            ..ClientConfig::to(endpoints)
+        }),
+        routes: vec![RouteConfig::new(prefix)],
+        ..UpstreamConfig::default()
     }
 }
 
-async fn gateway(upstreams: impl IntoIterator<Item = Upstream>) -> SocketAddr {
-    serve(Proxy::new(upstreams, None).unwrap().router()).await
+fn config(upstreams: impl IntoIterator<Item = UpstreamConfig>) -> GatewayConfig {
+    let named = upstreams.into_iter().enumerate();
+    GatewayConfig {
+        upstreams: named.map(|(at, one)| (format!("u{at}"), one)).collect(),
+    }
+}
+
+async fn gateway(upstreams: impl IntoIterator<Item = UpstreamConfig>) -> SocketAddr {
+    let gateway = Gateway::new(&config(upstreams), None).unwrap();
+    serve(gateway.router()).await
 }
 
 /// A service that answers with what it saw.
@@ -301,10 +321,7 @@ async fn silent() -> (
 #[tokio::test]
 async fn time_that_runs_out_is_a_504_and_stops_the_service() {
     let (service, _starts, mut drops) = silent().await;
-    let slow = Upstream {
-        timeout: Duration::from_millis(80),
-        ..upstream("/slow", &[service])
-    };
+    let slow = of("/slow", &[service.to_string()], Duration::from_millis(80));
     let gateway = gateway([slow, upstream("/", &[service])]).await;
     let (status, body, _) = ask(gateway, get(), "/slow/x").await;
     assert_eq!((status, &body["code"]), (504, &json!("DEADLINE_EXCEEDED")));
@@ -381,8 +398,8 @@ async fn a_service_that_falls_silent_in_its_answer_is_cut() {
             first, never,
         )))
     });
-    let slow = Upstream {
-        timeout: Duration::from_millis(80),
+    let slow = UpstreamConfig {
+        idle_timeout: Duration::from_millis(80),
         ..upstream("/", &[serve(stalled).await])
     };
     let gateway = gateway([slow]).await;
@@ -421,23 +438,49 @@ async fn connections_to_services_are_kept_and_instances_take_turns() {
 async fn what_could_not_work_refuses_to_start() {
     let addr: SocketAddr = "127.0.0.1:9".parse().unwrap();
     let none: &[SocketAddr] = &[];
-    let refusal = |upstreams: Vec<Upstream>| {
-        let outcome = Proxy::new(upstreams, None).map(|_| ());
-        outcome.unwrap_err().to_string()
+    let refusal = |upstreams: Vec<UpstreamConfig>| {
+        let outcome: Result<Gateway, ConfigError> = Gateway::new(&config(upstreams), None);
+        outcome.map(|_| ()).unwrap_err().to_string()
     };
-    let no_port = Upstream {
-        endpoints: vec!["localhost".into()],
-        ..upstream("/a", none)
-    };
-    let hasty = Upstream {
-        timeout: Duration::ZERO,
-        ..upstream("/a", &[addr])
+    let no_port = of("/a", &["localhost".into()], Duration::from_secs(1));
+    let route = |change: fn(&mut RouteConfig)| {
+        let mut upstream = upstream("/a", &[addr]);
+        change(&mut upstream.routes[0]);
+        vec![upstream]
     };
     for (upstreams, expected) in [
         (vec![upstream("api", &[addr])], "starts with a slash"),
-        (vec![upstream("/a", none)], "no endpoint"),
+        (vec![upstream("/a", none)], "no endpoints"),
         (vec![no_port], "`localhost` is not host:port"),
-        (vec![hasty], "zero"),
+        (vec![of("/a", &[addr.to_string()], Duration::ZERO)], "zero"),
+        (vec![UpstreamConfig::default()], "one of http and grpc"),
+        (
+            vec![UpstreamConfig {
+                routes: Vec::new(),
+                ..upstream("/a", &[addr])
+            }],
+            "no routes",
+        ),
+        (
+            route(|route| route.prefix = "/a?b".into()),
+            "not a plain path",
+        ),
+        (route(|route| route.rewrite = Some("b".into())), "a slash"),
+        (
+            route(|route| route.methods = vec!["get".into()]),
+            "not an HTTP method",
+        ),
+        (
+            route(|route| route.headers.request.remove = vec!["a b".into()]),
+            "not the name of a header",
+        ),
+        (
+            route(|route| {
+                let set = &mut route.headers.response.set;
+                set.insert("Content-Length".into(), "1".into());
+            }),
+            "the gateway's own",
+        ),
         (
             vec![upstream("/a", &[addr]), upstream("/a/", &[addr])],
             "twice",
@@ -446,4 +489,157 @@ async fn what_could_not_work_refuses_to_start() {
         let text = refusal(upstreams);
         assert!(text.contains(expected), "{text}");
     }
+}
+
+#[tokio::test]
+async fn headers_are_renamed_removed_and_set_both_ways() {
+    let service = serve(mirror("patient")).await;
+    let text = format!(
+        "upstreams:
+           patient:
+             http: {{endpoints: ['{service}'], timeout: 2s}}
+             headers:
+               request: {{set: {{x-edge: one}}, remove: [cookie]}}
+               response: {{rename: {{x-kept: x-renamed}}}}
+             routes:
+               - prefix: /api/v1/patient
+                 rewrite: /inner
+                 timeout: 1s
+                 headers:
+                   request: {{rename: {{x-old: x-new}}, set: {{x-route: two}}}}
+                   response: {{set: {{x-frame-options: DENY}}}}
+         "
+    );
+    let config: GatewayConfig = tenon_core::config::parse(&text, "gateway.yaml".as_ref()).unwrap();
+    let gateway = Gateway::new(&config, None).unwrap();
+    let rows = gateway.routes();
+    assert_eq!(rows[0]["path"], "/api/v1/patient/*");
+    assert_eq!(rows[0]["timeoutMs"], 1000);
+    let layers = rows[0]["layers"].as_array().unwrap();
+    assert!(layers.iter().any(|layer| layer["name"] == "balance"));
+    let gateway = serve(gateway.router()).await;
+    let request = get()
+        .header("cookie", "a=b")
+        .header("x-old", "1")
+        .header("x-old", "2")
+        .header("x-edge", "forged");
+    let (_, seen, headers) = ask(gateway, request, "/api/v1/patient/P1/visits?a=%20").await;
+    let of = |name: &str| seen["headers"][name].as_str();
+    assert_eq!(seen["uri"], "/inner/P1/visits?a=%20");
+    assert_eq!(of("x-edge"), Some("one"));
+    assert_eq!(of("x-route"), Some("two"));
+    assert_eq!(
+        (of("x-new"), of("x-old"), of("cookie")),
+        (Some("2"), None, None)
+    );
+    let left: u64 = of("x-request-timeout-ms").unwrap().parse().unwrap();
+    assert!((900..1000).contains(&left), "{left}");
+    assert_eq!(headers["x-renamed"], "1");
+    assert_eq!(headers["x-frame-options"], "DENY");
+    assert!(!headers.contains_key("x-kept"));
+}
+
+#[tokio::test]
+async fn methods_share_a_prefix_and_others_are_a_405() {
+    let (reads, writes) = (serve(mirror("reads")).await, serve(mirror("writes")).await);
+    let only = |service: SocketAddr, methods: &[&str]| {
+        let mut upstream = upstream("/api", &[service]);
+        upstream.routes[0].methods = methods.iter().map(|&name| name.to_owned()).collect();
+        upstream
+    };
+    let gateway = gateway([only(reads, &["GET"]), only(writes, &["POST", "PUT"])]).await;
+    let (_, seen, _) = ask(gateway, get(), "/api/x").await;
+    assert_eq!(seen["service"], "reads");
+    let (_, seen, _) = ask(gateway, http::Request::put("/"), "/api/x").await;
+    assert_eq!(seen["service"], "writes");
+    let (status, body, headers) = ask(gateway, http::Request::delete("/"), "/api/x").await;
+    assert_eq!((status, &body["code"]), (405, &json!("METHOD_NOT_ALLOWED")));
+    let allow = headers["allow"].to_str().unwrap();
+    for method in ["GET", "POST", "PUT"] {
+        assert!(allow.contains(method), "{allow}");
+    }
+}
+
+/// An address where nobody listens.
+async fn nobody() -> SocketAddr {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    gone.local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn dead_instances_among_live_ones_cost_no_request() {
+    let live = serve(mirror("live")).await;
+    let (one, other) = (nobody().await, nobody().await);
+    let gateway = gateway([upstream("/", &[one, live, other])]).await;
+    let mut failed = 0;
+    for turn in 0..60 {
+        let body = format!("upload {turn}");
+        let (status, seen, _) =
+            send(gateway, http::Request::post("/"), "/x", body.clone().into()).await;
+        failed += usize::from(status != 200 || seen["body"] != body);
+    }
+    println!("failed requests with two of three instances dead: {failed} of 60");
+    assert_eq!(failed, 0);
+}
+
+#[tokio::test]
+async fn a_dead_instance_that_comes_back_is_asked_again() {
+    let (live, dead) = (serve(mirror("live")).await, nobody().await);
+    let gateway = gateway([upstream("/", &[dead, live])]).await;
+    for _ in 0..4 {
+        assert_eq!(ask(gateway, get(), "/x").await.0, 200);
+    }
+    let listener = tenon_net::bind(dead, "rest.listen").await.unwrap();
+    tokio::spawn(tenon_net::serve(
+        listener,
+        mirror("risen"),
+        Options::admin(),
+        Lifecycle::new(),
+    ));
+    let risen = async {
+        loop {
+            let (_, seen, _) = ask(gateway, get(), "/x").await;
+            if seen["service"] == "risen" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), risen)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_event_stream_passes_event_by_event() {
+    let (events, feed) = mpsc::unbounded_channel::<Result<Bytes, Infallible>>();
+    let feed = Arc::new(Mutex::new(Some(feed)));
+    let source = Router::new().fallback(move || {
+        let feed = feed.lock().unwrap().take().unwrap();
+        let pieces = stream::unfold(feed, |mut feed| async {
+            feed.recv().await.map(|piece| (piece, feed))
+        });
+        let mut response = Response::new(Body::from_stream(pieces));
+        let kind = http::HeaderValue::from_static("text/event-stream");
+        response.headers_mut().insert("content-type", kind);
+        std::future::ready(response)
+    });
+    let gateway = gateway([upstream("/", &[serve(source).await])]).await;
+    let mut tcp = TcpStream::connect(gateway).await.unwrap();
+    tcp.write_all(b"GET /events HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n")
+        .await
+        .unwrap();
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    for event in ["data: one\n\n", "data: two\n\n"] {
+        events.send(Ok(event.into())).unwrap();
+        while !text.contains(event) {
+            let read = tcp.read(&mut buffer).await.unwrap();
+            assert!(read > 0, "{text}");
+            text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        }
+    }
+    assert!(text.contains("content-type: text/event-stream"), "{text}");
+    drop(tcp);
+    events.closed().await;
 }

@@ -1,0 +1,19 @@
+//! gRPC transcoding: JSON requests become calls of a gRPC service by the `google.api.http` rules
+//! of its contract, and their replies become JSON.
+//!
+//! Source: `google/api/http.proto`, whose comment is the specification; where it is silent,
+//! grpc-gateway and Envoy decide.
+
+pub mod binding;
+mod json;
+pub mod matcher;
+mod node;
+mod report;
+pub mod rule;
+pub mod template;
+mod wellknown;
+
+pub use binding::{Binding, Mapping};
+pub use matcher::{Match, Matcher, Verb};
+pub use rule::Rule;
+pub use template::{Template, TemplateError};

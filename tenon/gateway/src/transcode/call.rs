@@ -1,0 +1,190 @@
+//! One open method: a request becomes a call, and its reply a response.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_body::Body as _;
+use prost::Message as _;
+use tenon_core::{
+    Context, Result, TraceContext, catalogue, config::duration::LONGEST, context::CancelGuard,
+};
+use tenon_rest::{ByMethod, Request, Response, deadline};
+use tenon_rpc::{Method, Passed, Received};
+use tokio::time::Instant;
+
+use super::{
+    Binding, Mapping, Match,
+    backend::Backend,
+    reply::{Form, Replies},
+};
+use crate::forward::{HeaderRules, headers};
+
+/// What travels with every call, besides the deadline and the trace, which the call makes anew.
+const ALWAYS: [HeaderName; 3] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("x-request-id"),
+];
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// One rule of one method, ready.
+pub(crate) struct Call {
+    pub(crate) binding: Binding,
+    pub(crate) method: &'static Method,
+    pub(crate) way: Arc<Way>,
+    pub(crate) metrics: Option<ByMethod>,
+}
+
+/// What the methods of one upstream share.
+pub(crate) struct Way {
+    /// The name of the upstream.
+    pub(crate) upstream: String,
+    pub(crate) backend: Backend,
+    pub(crate) mapping: Mapping,
+    /// How long a call with one answer may take.
+    pub(crate) timeout: Duration,
+    /// How long a stream may pause.
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_bytes: u64,
+    pub(crate) request_rules: HeaderRules,
+    pub(crate) response_rules: HeaderRules,
+    pub(crate) request_metadata: Vec<HeaderName>,
+    /// Headers by the metadata that they come from.
+    pub(crate) response_headers: Vec<(HeaderName, HeaderName)>,
+}
+
+impl AsRef<Binding> for Call {
+    fn as_ref(&self) -> &Binding {
+        &self.binding
+    }
+}
+
+impl Call {
+    /// What logs and metrics call the route.
+    pub(crate) fn template(&self) -> &str {
+        &self.binding.rule().path
+    }
+
+    /// Whether the answer is a stream.
+    pub(crate) fn streams(&self) -> bool {
+        self.binding.method().is_server_streaming()
+    }
+
+    /// Calls the method and answers with its reply.
+    ///
+    /// # Errors
+    /// What the request breaks of its contract; what the service answers; `DEADLINE_EXCEEDED`.
+    pub(crate) async fn answer(
+        &self,
+        values: Vec<Option<String>>,
+        mut request: Request,
+        trace: TraceContext,
+    ) -> Result<Response> {
+        let (streams, way) = (self.streams(), &self.way);
+        let own = if streams { LONGEST } else { way.timeout };
+        let patience = deadline::patience(request.headers(), own);
+        if patience.is_zero() {
+            return Err(catalogue::DEADLINE_EXCEEDED.error());
+        }
+        let until = Instant::now() + patience;
+        let (cx, guard) = Context::incoming(trace, Some(until));
+        way.request_rules.apply(request.headers_mut());
+        let form = Form::asked(request.headers());
+        let unread = !self.binding.reads_body() && !request.body().is_end_stream();
+        let passed = self.passed(request.headers());
+        let received = Received::default();
+        let cx = cx.with_value(passed).with_value(received.clone());
+        let message = tokio::time::timeout_at(until, self.message(values, request));
+        let message = message
+            .await
+            .map_err(|_elapsed| catalogue::DEADLINE_EXCEEDED.error())??;
+        let mut response = if streams {
+            self.stream(cx, guard, message, form).await?
+        } else {
+            self.unary(&cx, message).await?
+        };
+        if unread {
+            headers::close(response.headers_mut());
+        }
+        self.pass_back(&received, response.headers_mut());
+        Ok(response)
+    }
+
+    async fn message(&self, values: Vec<Option<String>>, request: Request) -> Result<Bytes> {
+        let (head, body) = if self.binding.reads_body() {
+            tenon_rest::body::json(request, self.way.max_bytes).await?
+        } else {
+            (request.into_parts().0, Bytes::new())
+        };
+        let query = head.uri.query().unwrap_or_default();
+        let mapping = self.way.mapping;
+        let message = self.binding.request(values.into_iter(), query, &body, mapping)?;
+        Ok(message.encode_to_vec().into())
+    }
+
+    async fn unary(&self, cx: &Context, message: Bytes) -> Result<Response> {
+        let reply = self.way.backend.unary(cx, self.method, message).await?;
+        let text = self.binding.answer(&reply, self.way.mapping)?;
+        let mut response = Response::new(Body::from(text));
+        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        Ok(response)
+    }
+
+    async fn stream(
+        &self,
+        cx: Context,
+        guard: CancelGuard,
+        message: Bytes,
+        form: Form,
+    ) -> Result<Response> {
+        let replies = self.way.backend.stream(&cx, self.method, message).await?;
+        let mut replies = Replies::new(
+            replies,
+            self.binding.clone(),
+            self.way.mapping,
+            form,
+            self.way.idle_timeout,
+            *cx.trace(),
+            guard,
+        );
+        // A failure before the first message still has a status of its own.
+        replies.begin().await?;
+        let mut response = Response::new(Body::new(replies));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, form.media_type());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Proxies that gather answers before they pass them on do not gather this one.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        Ok(response)
+    }
+
+    fn passed(&self, headers: &HeaderMap) -> Passed {
+        let mut passed = HeaderMap::new();
+        for name in ALWAYS.iter().chain(&self.way.request_metadata) {
+            for value in headers.get_all(name) {
+                let mut value = value.clone();
+                // Kept out of the compression tables of the connection.
+                value.set_sensitive(*name == header::AUTHORIZATION);
+                passed.append(name, value);
+            }
+        }
+        Passed::new(passed)
+    }
+
+    fn pass_back(&self, received: &Received, headers: &mut HeaderMap) {
+        let metadata = received.take();
+        for (from, to) in &self.way.response_headers {
+            for value in metadata.get_all(from) {
+                headers.append(to, value.clone());
+            }
+        }
+        self.way.response_rules.apply(headers);
+    }
+}
+
+/// The values of a match, owned, so that the request can be taken apart.
+pub(crate) fn values(found: &Match<'_, Call>) -> Vec<Option<String>> {
+    found.values().collect()
+}
