@@ -5,7 +5,7 @@
 # is optional is skipped with one printed line where it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench compiler tools format lint tidy deny tests docs
+.PHONY: help run test check bench static compiler tools format lint tidy deny tests docs
 
 # In CI the lock file must already fit the manifests; at a desk cargo may complete it.
 LOCKED := $(if $(CI),--locked,)
@@ -15,6 +15,7 @@ help:
 	@echo "make check  what a minute can tell: format, lints, house rules, licences"
 	@echo "make test   everything that must be green before a change lands"
 	@echo "make bench  the figures, side by side, on this machine"
+	@echo "make static the program for an image: nothing beside it is needed"
 
 # Release, because the first impression of speed should be the true one.
 run: compiler
@@ -37,6 +38,10 @@ check: compiler format tidy deny lint
 bench: compiler
 	cargo build --release $(LOCKED) --package cohort --package bench
 	$${CARGO_TARGET_DIR:-target}/release/bench $(ARGS)
+
+# The program with everything in it, for images that hold nothing else.
+static: compiler
+	@deploy/build_static.sh
 
 compiler:
 	@command -v cc >/dev/null || { echo "error: no C compiler (cc) found; on Debian: apt-get install gcc libc6-dev"; exit 1; }

@@ -1,6 +1,6 @@
 //! `cohort account`: what an operator of the machine does for somebody who cannot log in.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use identity::setup::{self, Credentials};
@@ -35,6 +35,24 @@ pub(crate) fn reset(username: &str, data: &Data) -> Result<Outcome> {
         .with_context(|| format!("the account {username:?} has its old password still"))?;
     screen::say(shown("account", &credentials));
     Ok(Outcome::Good)
+}
+
+/// Makes the first administrator where there was never one. A random password is shown here, once,
+/// and never logged; one that was given in a file is known to whoever gave it.
+pub(crate) async fn first(accounts: &identity::ServiceContext, given: Option<&Path>) -> Result<()> {
+    let cx = Context::background();
+    let made = setup::ensure_administrator(&cx, accounts, given).await;
+    let made = made
+        .map_err(|error| described(&error))
+        .context("the first administrator cannot be made")?;
+    match made {
+        Some(first) if given.is_some() => {
+            screen::say(format_args!("administrator {}", first.username));
+        }
+        Some(first) => screen::say(shown("administrator", &first)),
+        None => {}
+    }
+    Ok(())
 }
 
 /// The line that shows a new password: `<what> <user name> <password>`.

@@ -155,11 +155,14 @@ impl Api {
     /// A page outside `/api/v1` as text, with its status. It is asked for once.
     ///
     /// # Errors
-    /// No answer.
-    pub(crate) fn page(&self, path: &str) -> Result<(u16, String), Failure> {
+    /// No answer within `patience`.
+    pub(crate) fn page(&self, path: &str, patience: Duration) -> Result<(u16, String), Failure> {
         let mut response = self
             .agent
             .get(format!("{}{path}", self.base))
+            .config()
+            .timeout_global(Some(patience))
+            .build()
             .call()
             .map_err(failure)?;
         Ok((response.status().as_u16(), text(&mut response)?))

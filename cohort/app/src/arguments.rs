@@ -26,6 +26,9 @@ pub(crate) enum Command {
         /// Its configuration.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Read the configuration, say whether it is sound, and end without touching anything else.
+        #[arg(long)]
+        check: bool,
     },
     /// Create subjects from a CSV file, and move them to where they stand.
     Import(Import),
@@ -55,11 +58,22 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AccountCommand,
     },
-    /// Ask a running process whether it is ready; exit code 0 if it is.
+    /// Ask a running process whether it is ready; exit code 0 if it is, 1 if not.
     Health {
-        /// Its admin address.
-        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8889")]
+        /// Its admin address, host:port or a URL.
+        #[arg(
+            long,
+            visible_alias = "address",
+            value_name = "ADDR",
+            default_value = "127.0.0.1:8889"
+        )]
         admin: String,
+    },
+    /// Make the keys of an installation whose services do not share a folder, to be handed to them.
+    Keys {
+        /// The folder to make them in; what is in it already stays.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
     /// Print the version.
     Version,
@@ -82,12 +96,19 @@ pub(crate) struct Up {
     /// Where health, metrics and the route table are.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8889")]
     pub(crate) admin: SocketAddr,
+    /// A file with the password of the first administrator, mode 0400; without it a random one is
+    /// printed by the first start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) administrator_password: Option<PathBuf>,
     /// How many writes one commit takes at most; 1 turns group commit off.
     #[arg(long, value_name = "N", default_value_t = 512, hide = true,
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     pub(crate) batch_max: usize,
     #[command(flatten)]
     pub(crate) log: Log,
+    /// Read the flags, say whether they are sound, and end without touching anything else.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// The folder of the data.

@@ -12,7 +12,7 @@ use tenon::{
     rest::{self, axum::Router},
 };
 
-use crate::data::Folder;
+use crate::{data::Folder, keys};
 
 /// The issuer and the audience of the platform's tokens.
 const COHORT: &str = "cohort";
@@ -141,6 +141,7 @@ impl Settings {
             rpc: RpcConfig::default(),
             admin: AdminConfig::default(),
             log: LogConfig::default(),
+            administrator_password: None,
         }
     }
 
@@ -156,7 +157,7 @@ impl Settings {
         patient::Config {
             auth: self.auth(),
             store: self.store("patient"),
-            keyring: self.folder.keys().join("patient.keys"),
+            keyring: self.folder.keys().join(keys::PATIENT),
             ..patient::Config::default()
         }
     }

@@ -13,6 +13,7 @@ mod data;
 mod demo;
 mod health;
 mod import;
+mod keys;
 mod screen;
 mod serve;
 mod up;
@@ -52,8 +53,19 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
+        Command::Up(arguments) if arguments.check => {
+            screen::say("sound");
+            Ok(Outcome::Good)
+        }
         Command::Up(arguments) => up::run(&arguments),
-        Command::Serve { service, config } => serve::run(service, &config),
+        Command::Serve {
+            service,
+            config,
+            check: true,
+        } => serve::check(service, &config),
+        Command::Serve {
+            service, config, ..
+        } => serve::run(service, &config),
         Command::Import(import) => import::run(&import),
         Command::Audit {
             command: AuditCommand::Verify { data },
@@ -64,6 +76,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             command: AccountCommand::Reset { username, data },
         } => account::reset(&username, &data),
         Command::Health { admin } => health::ask(&admin),
+        Command::Keys { out } => keys::make(&out),
         Command::Version => {
             screen::say(concat!("cohort ", env!("CARGO_PKG_VERSION")));
             Ok(Outcome::Good)

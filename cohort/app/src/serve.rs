@@ -4,16 +4,21 @@
 
 mod gateway;
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
-use identity::setup;
 use patient_contract::rpc::PatientClient;
 use serde::Deserialize;
 use tenon::{
-    Clock, Context, Process, Runtime, Service, StartError, SystemClock,
+    Clock, Process, Runtime, Service, StartError, SystemClock,
     config::{self, AdminConfig, ClientsConfig, ConfigError, LogConfig, RestConfig, StoreConfig},
     rpc::Channel,
+    supervisor,
     telemetry::{self, Metrics},
 };
 use trial_contract::rpc::TrialClient;
@@ -42,24 +47,58 @@ pub(crate) fn run(service: Served, file: &Path) -> Result<Outcome> {
         for (door, address) in running.addresses() {
             screen::say(format_args!("{door} {address}"));
         }
-        if let Some(accounts) = accounts {
-            let cx = Context::background();
-            let first = setup::ensure_administrator(&cx, &accounts).await;
-            if let Some(first) = first.map_err(|error| described(&error))? {
-                screen::say(account::shown("administrator", &first));
-            }
+        if let Some((accounts, password)) = accounts {
+            account::first(&accounts, password.as_deref()).await?;
         }
         screen::say("ready");
+        supervisor::ready();
         running.wait().await.map_err(|error| described(&error))
     })?;
     Ok(Outcome::Good)
 }
 
+/// Reads the configuration as [`run`] does, and says whether it is sound. No file that it names is
+/// opened, and nothing listens.
+pub(crate) fn check(service: Served, file: &Path) -> Result<Outcome> {
+    // Channels belong to a runtime; this one never runs them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let _entered = runtime.enter();
+    let clients = match service {
+        Served::Identity => config::load::<identity::Config>(file).map(|_| ClientsConfig::new())?,
+        Served::Trial => config::load::<trial::Config>(file)?.clients,
+        Served::Patient => config::load::<patient::Config>(file)?.clients,
+        Served::Epro => config::load::<epro::Config>(file)?.clients,
+        Served::Progress => config::load::<ProgressConfig>(file)?.clients,
+        Served::Gateway => config::load::<gateway::Config>(file).map(|_| ClientsConfig::new())?,
+    };
+    let parts = Parts {
+        file,
+        runtime: Runtime::default(),
+    };
+    for neighbour in neighbours(service) {
+        parts.channel(neighbour, &clients)?;
+    }
+    screen::say("sound");
+    Ok(Outcome::Good)
+}
+
+/// Which services one calls.
+fn neighbours(service: Served) -> &'static [&'static str] {
+    match service {
+        Served::Identity | Served::Gateway => &[],
+        Served::Trial => &["patient"],
+        Served::Patient | Served::Progress => &["trial"],
+        Served::Epro => &["patient", "trial"],
+    }
+}
+
 /// A process in the making.
 struct Built {
     process: Process,
-    /// Where accounts are kept, if it keeps them.
-    accounts: Option<identity::ServiceContext>,
+    /// Where accounts are kept, if it keeps them, and the file of the first password.
+    accounts: Option<(identity::ServiceContext, Option<PathBuf>)>,
     /// Keeps `cohort up` out of the data while it runs.
     _lock: Option<Lock>,
 }
@@ -100,10 +139,11 @@ async fn identity(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
     let config: identity::Config = config::load(file)?;
     let parts = Parts::new(file, &config.log)?;
     let (lock, admin) = (parts.lock(&config.store)?, config.admin.clone());
+    let password = config.administrator_password.clone();
     let built = identity::build(config, clock).await?;
     Ok(Built {
         process: parts.process(built.service, admin)?,
-        accounts: Some(built.context),
+        accounts: Some((built.context, password)),
         _lock: Some(lock),
     })
 }

@@ -6,7 +6,7 @@
 //! gateway http://127.0.0.1:8080
 //! progress http://127.0.0.1:8081
 //! admin http://127.0.0.1:8889
-//! administrator admin PASSWORD      (only on the first start)
+//! administrator admin PASSWORD      (only on the first start; without the password if it was given)
 //! {"gateway": ..., ...}             (only with --demo: what demo.json holds)
 //! ready
 //! ```
@@ -22,8 +22,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use identity::setup;
-use tenon::{Context, Running, StartError, catalogue, telemetry};
+use tenon::{Running, StartError, catalogue, supervisor, telemetry};
 
 use crate::{
     Outcome, account,
@@ -48,11 +47,11 @@ pub(crate) fn run(arguments: &Up) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&settings, arguments.demo))?;
+    runtime.block_on(serve(&settings, arguments))?;
     Ok(Outcome::Good)
 }
 
-async fn serve(settings: &Settings, demo: bool) -> Result<()> {
+async fn serve(settings: &Settings, arguments: &Up) -> Result<()> {
     let runtime = tenon::Runtime::default();
     let life = runtime.life.clone();
     life.on_signals()?;
@@ -74,7 +73,7 @@ async fn serve(settings: &Settings, demo: bool) -> Result<()> {
         .await
         .map_err(|problem| by_flags(&problem))?;
     let finished = tokio::select! {
-        outcome = finish(&running, settings, &accounts, demo) => Some(outcome),
+        outcome = finish(&running, settings, &accounts, arguments) => Some(outcome),
         // Told to stop before it was ready.
         () = life.draining() => None,
     };
@@ -82,6 +81,7 @@ async fn serve(settings: &Settings, demo: bool) -> Result<()> {
         Some(Ok(())) => {
             ready.store(true, Ordering::Release);
             screen::say("ready");
+            supervisor::ready();
         }
         Some(Err(_)) => life.drain(),
         None => {}
@@ -96,7 +96,7 @@ async fn finish(
     running: &Running,
     settings: &Settings,
     accounts: &identity::ServiceContext,
-    demo: bool,
+    arguments: &Up,
 ) -> Result<()> {
     let address = |door: &str| {
         let found = running.address(door);
@@ -118,15 +118,8 @@ async fn finish(
             ));
         }
     }
-    let cx = Context::background();
-    if let Some(first) = setup::ensure_administrator(&cx, accounts)
-        .await
-        .map_err(|error| described(&error))?
-    {
-        // It is shown here once and never logged.
-        screen::say(account::shown("administrator", &first));
-    }
-    if demo {
+    account::first(accounts, arguments.administrator_password.as_deref()).await?;
+    if arguments.demo {
         let accounts = accounts.clone();
         let folder = settings.folder.clone();
         let made =

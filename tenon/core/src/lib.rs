@@ -13,6 +13,7 @@ pub mod lifecycle;
 pub mod live;
 pub mod panics;
 pub mod principal;
+pub mod secret_file;
 pub mod trace;
 
 pub use catalogue::Entry;

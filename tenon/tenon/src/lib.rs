@@ -9,6 +9,7 @@
 mod app;
 mod process;
 mod service;
+pub mod supervisor;
 mod token;
 
 pub use app::{App, Group, Request};
@@ -24,7 +25,7 @@ pub use serde;
 pub use serde_json::Value as Json;
 pub use tenon_core::{
     Clock, Code, Context, Entry, Error, Lifecycle, OrInternal, Principal, Result, SystemClock,
-    TraceContext, Violation, catalogue, clock, config, error,
+    TraceContext, Violation, catalogue, clock, config, error, secret_file,
 };
 
 /// Keys, tokens, passwords and access rules.

@@ -263,6 +263,7 @@ impl Running {
                 }
             }
         };
+        crate::supervisor::stopping();
         while self.doors.join_next().await.is_some() {}
         self.background.shutdown().await;
         let mut first = outcome;
@@ -399,6 +400,7 @@ where
         for (door, address) in running.addresses() {
             tracing::info!(door, %address, "listening");
         }
+        crate::supervisor::ready();
         running.wait().await?;
         Ok(())
     })

@@ -3,6 +3,7 @@
 
 mod archive;
 mod crash;
+mod deployed;
 mod import;
 mod platform;
 mod release;

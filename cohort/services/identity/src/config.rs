@@ -40,6 +40,10 @@ pub struct Config {
     /// The keys.
     #[serde(default)]
     pub keys: KeysConfig,
+    /// A file with the password of the first administrator, which nobody else may read. Without
+    /// it a random one is printed once, by the first start.
+    #[serde(default)]
+    pub administrator_password: Option<PathBuf>,
 }
 
 /// The section `keys`.

@@ -1,18 +1,26 @@
 //! What the operator does on the machine itself, beside the doors: the first administrator, a new
 //! password for somebody who is locked out, and the accounts of a demonstration.
 
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
 use cohort_access::{Grant, Role};
 use secrecy::SecretString;
 use serde_json::json;
 use tenon::{
-    Clock, Context, Error, Result, Timestamp,
+    Clock, Context, Error, OrInternal, Result, Timestamp,
     auth::password::Passwords,
+    secret_file,
     store::{
         Db, Rx, Tx,
         audit::{Record, append},
     },
 };
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::{
     ServiceContext, account,
@@ -29,6 +37,9 @@ use crate::{
 
 /// The user name of the first administrator.
 pub const ADMINISTRATOR: &str = "admin";
+
+/// The largest file of a password that is read: the longest password is far below it.
+const PASSWORD_FILE_MAX_BYTES: u64 = 4096;
 
 /// A user name with a new password, to be shown to the operator once. It prints without the
 /// password.
@@ -49,14 +60,17 @@ pub struct Ensured {
     pub created: bool,
 }
 
-/// Creates the first administrator, with a random password. Nothing is done where anybody has
-/// ever been made administrator of the installation, whatever became of that account.
+/// Creates the first administrator, with the password in the file `given`, else with a random one.
+/// Nothing is done, and the file is not read, where anybody has ever been made administrator of
+/// the installation, whatever became of that account.
 ///
 /// # Errors
-/// `USERNAME_TAKEN` when somebody else is called [`ADMINISTRATOR`].
+/// `USERNAME_TAKEN` when somebody else is called [`ADMINISTRATOR`]; `INTERNAL` when the file of
+/// the given password cannot be read, others may read it, or the password is too weak.
 pub async fn ensure_administrator(
     cx: &Context,
     svc: &ServiceContext,
+    given: Option<&Path>,
 ) -> Result<Option<Credentials>> {
     let known = svc
         .db
@@ -64,12 +78,22 @@ pub async fn ensure_administrator(
     if known.await? {
         return Ok(None);
     }
-    let mut draft = Draft::new(ADMINISTRATOR, password::random()?);
+    let password = match given {
+        Some(file) => read_password(file).or_internal("read the first administrator's password")?,
+        None => password::random()?,
+    };
+    let mut draft = Draft::new(ADMINISTRATOR, password);
     draft.grants.push(Grant {
         role: Role::Admin,
         study: None,
         site: None,
     });
+    let violations = draft.check();
+    if !violations.is_empty() {
+        let expected: Vec<_> = violations.iter().map(|one| one.expected.as_str()).collect();
+        let problem = format!("expected {}", expected.join(" and "));
+        return Err(Error::internal("use the given password", problem));
+    }
     let credentials = Credentials {
         username: draft.username.clone(),
         password: draft.password.clone(),
@@ -85,6 +109,24 @@ pub async fn ensure_administrator(
         Ok(true)
     });
     Ok(created.await?.then_some(credentials))
+}
+
+/// The first line of a file that nobody else may read.
+fn read_password(file: &Path) -> io::Result<SecretString> {
+    let named = |problem: &str| io::Error::other(format!("{}: {problem}", file.display()));
+    let opened = File::open(file).map_err(|cause| named(&cause.to_string()))?;
+    if !secret_file::is_kept(&opened.metadata()?) {
+        return Err(named("others may read it; set its mode to 0400"));
+    }
+    let mut text = Zeroizing::new(String::new());
+    opened
+        .take(PASSWORD_FILE_MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|cause| named(&cause.to_string()))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(line.into()),
+        _ => Err(named("its first line is empty; expected the password")),
+    }
 }
 
 /// Creates an active account, or gives one that exists the grants that it lacks. The password of

@@ -11,6 +11,7 @@ use std::{
 
 use aws_lc_rs::{rand, signature::Ed25519KeyPair};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use tenon_core::secret_file;
 use zeroize::Zeroizing;
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
@@ -62,9 +63,9 @@ pub(super) fn load(path: &Path) -> Result<Ed25519KeyPair, KeyError> {
     let unreadable = |cause: io::Error| KeyError::io(path, "it could not be read", &cause);
     let mut file = File::open(path).map_err(unreadable)?;
     // Asked of the open file, so that it cannot be swapped between the question and the reading.
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let mode = mode & 0o777;
+    let rights = file.metadata().map_err(unreadable)?;
+    if !secret_file::is_kept(&rights) {
+        let mode = rights.permissions().mode() & 0o777;
         let problem = format!("others may read it (mode {mode:03o}); run `chmod 600` on it");
         return Err(KeyError::new(path, problem));
     }
@@ -106,9 +107,13 @@ pub(super) fn create(path: &Path, pair: &Ed25519KeyPair) -> Result<(), KeyError>
     sync_folder(path).map_err(unwritable)
 }
 
-/// Replaces a public file, or makes it. It has mode 0600 like the keys beside it: what everybody may
+/// Replaces a public file, or makes it; one that says the same already stays, so that the keys of
+/// an orchestrator may stand where nothing can be written. It has mode 0600 like the keys beside it: what everybody may
 /// know is served by the identity service, and nobody else has business in the folder.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), KeyError> {
+    if fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
     let unwritable = |cause: io::Error| KeyError::io(path, "it could not be written", &cause);
     let temporary = write_beside(path, content, 0o600).map_err(unwritable)?;
     if let Err(cause) = fs::rename(&temporary, path) {

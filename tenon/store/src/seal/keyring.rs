@@ -6,13 +6,13 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use aws_lc_rs::{hmac, rand};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tenon_core::{Error, Result};
+use tenon_core::{Error, Result, secret_file};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -51,15 +51,15 @@ impl Keyring {
     /// As [`Keyring::load_or_create`], and when it is missing.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let read = || -> std::io::Result<(u32, Zeroizing<String>)> {
+        let read = || -> std::io::Result<(bool, Zeroizing<String>)> {
             let mut file = File::open(path)?;
-            let mode = file.metadata()?.permissions().mode();
+            let is_kept = secret_file::is_kept(&file.metadata()?);
             let mut text = Zeroizing::new(String::new());
             file.read_to_string(&mut text)?;
-            Ok((mode, text))
+            Ok((is_kept, text))
         };
-        let (mode, text) = read().map_err(|cause| open_failed(path, cause))?;
-        if mode & 0o077 != 0 {
+        let (is_kept, text) = read().map_err(|cause| open_failed(path, cause))?;
+        if !is_kept {
             let problem = "others may read these keys; set its mode to 0600";
             return Err(open_failed(path, problem));
         }

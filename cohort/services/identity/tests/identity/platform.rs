@@ -116,7 +116,7 @@ impl Platform {
         let door = open.take_rest().unwrap();
         let router = tenon::rest::merge([&door]).unwrap();
         let cx = Context::background();
-        let made = ensure_administrator(&cx, &built.context);
+        let made = ensure_administrator(&cx, &built.context, None);
         let made = made.await.unwrap();
         Self {
             folder,

@@ -27,7 +27,7 @@ async fn there_is_one_first_administrator() {
         let platform = platform.clone();
         again.spawn(async move {
             let cx = Context::background();
-            ensure_administrator(&cx, &platform.context)
+            ensure_administrator(&cx, &platform.context, None)
                 .await
                 .unwrap()
                 .is_none()
