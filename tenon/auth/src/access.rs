@@ -12,17 +12,21 @@ pub const INTERNAL: &str = "internal";
 
 /// Asks `rules` whether the caller of `cx` has `permission`.
 ///
-/// [`PUBLIC`] and [`INTERNAL`] pass without a caller; every other permission needs a verified
-/// caller first, so that rules never have to think of a missing one.
+/// [`PUBLIC`] passes without a caller, and [`INTERNAL`] when the rules let the calling service
+/// in; every other permission needs a verified caller first, so that rules never have to think of
+/// a missing one.
 ///
 /// # Errors
 /// `TOKEN_MISSING` without a caller, else what the rules answer.
 pub fn check(rules: &dyn AccessRules, cx: &Context, permission: &str) -> Result<()> {
-    if matches!(permission, PUBLIC | INTERNAL) {
-        return Ok(());
+    match permission {
+        PUBLIC => Ok(()),
+        INTERNAL => rules.allow_internal(cx),
+        _ => {
+            cx.caller()?;
+            rules.allow(cx, permission)
+        }
     }
-    cx.caller()?;
-    rules.allow(cx, permission)
 }
 
 /// Decides whether a caller may do what a permission names. Also any
@@ -33,6 +37,17 @@ pub trait AccessRules: Send + Sync + 'static {
     /// # Errors
     /// `PERMISSION_DENIED` (see [`denied`]) or the service's own error.
     fn allow(&self, cx: &Context, permission: &str) -> Result<()>;
+
+    /// Allows or refuses a method with the permission [`INTERNAL`]. By default every caller that
+    /// reaches the door may use it. Where services show certificates, a service names here those
+    /// that may: [`tenon_core::PeerIdentity::of`] is who calls.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED` (see [`denied`]) or the service's own error.
+    fn allow_internal(&self, cx: &Context) -> Result<()> {
+        let _ = cx;
+        Ok(())
+    }
 }
 
 impl<F> AccessRules for F
@@ -65,7 +80,7 @@ pub fn denied(permission: &str) -> Error {
 mod tests {
     use std::sync::Arc;
 
-    use tenon_core::Principal;
+    use tenon_core::{PeerIdentity, Principal};
 
     use super::*;
 
@@ -79,6 +94,29 @@ mod tests {
         let cx = Context::background();
         assert!(check(&NoRules, &cx, PUBLIC).is_ok());
         assert!(check(&NoRules, &cx, INTERNAL).is_ok());
+    }
+
+    #[test]
+    fn internal_methods_may_be_kept_to_certain_services() {
+        struct OnlyEpro;
+        impl AccessRules for OnlyEpro {
+            fn allow(&self, _: &Context, permission: &str) -> Result<()> {
+                Err(denied(permission))
+            }
+            fn allow_internal(&self, cx: &Context) -> Result<()> {
+                match PeerIdentity::of(cx) {
+                    Some(service) if service.as_str() == "spiffe://cohort/epro" => Ok(()),
+                    _ => Err(denied(INTERNAL)),
+                }
+            }
+        }
+        let by = |service: &str| Context::background().with_value(PeerIdentity::new(service));
+        assert!(check(&OnlyEpro, &by("spiffe://cohort/epro"), INTERNAL).is_ok());
+        for cx in [by("spiffe://cohort/trial"), Context::background()] {
+            let error = check(&OnlyEpro, &cx, INTERNAL).unwrap_err();
+            assert!(error.is(&catalogue::PERMISSION_DENIED));
+            assert!(check(&OnlyEpro, &cx, PUBLIC).is_ok());
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod log;
 mod registration;
 mod sources;
 mod store;
+mod tls;
 
 use std::{
     fmt,
@@ -31,6 +32,7 @@ pub use log::{LogConfig, LogFormat, LogLevel};
 pub use registration::RegistrationConfig;
 pub use sources::{DnsConfig, EtcdConfig, EtcdTls, KubernetesConfig, PortName};
 pub use store::StoreConfig;
+pub use tls::{ClientAuth, ClientTlsConfig, Plaintext, ServerTlsConfig};
 
 /// Loads the file as `T`, usually a struct with the sections of this module and its own keys.
 ///

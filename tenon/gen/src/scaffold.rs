@@ -252,6 +252,17 @@ rest:
   headerTimeout: 10s
   # How long requests in flight may still run once the process was told to stop.
   grace: 25s
+  # Where plaintext is good enough: loopback, or allowed anywhere.
+  plaintext: loopback
+  # Speaks TLS instead; the files are read again when they change.
+  # tls:
+  #   # Certificate (PEM, the leaf first) and private key.
+  #   certFile: certs/service.crt
+  #   keyFile: certs/service.key
+  #   # The roots that certificates of clients must lead to.
+  #   clientCaFile: certs/ca.crt
+  #   # Whether clients show a certificate: none, optional or required.
+  #   clientAuth: required
 
 # The RPC door; without a .proto contract it stays closed.
 rpc:
@@ -265,6 +276,17 @@ rpc:
   maxConnections: 10000
   # How long calls in flight may still run once the process was told to stop.
   grace: 25s
+  # Where plaintext is good enough: loopback, or allowed anywhere.
+  plaintext: loopback
+  # Speaks TLS instead; the files are read again when they change.
+  # tls:
+  #   # Certificate (PEM, the leaf first) and private key.
+  #   certFile: certs/service.crt
+  #   keyFile: certs/service.key
+  #   # The roots that certificates of clients must lead to.
+  #   clientCaFile: certs/ca.crt
+  #   # Whether clients show a certificate: none, optional or required.
+  #   clientAuth: required
 
 # Health, metrics and the route table: /healthz /readyz /metrics /routes.
 admin:
@@ -273,6 +295,8 @@ admin:
   # What peers that are not on loopback must show for /routes; without it they are refused.
   # auth:
   #   basic: { username: operator, password: "" }
+  # Speaks TLS instead of plaintext, as rest.tls does.
+  # tls: { certFile: certs/service.crt, keyFile: certs/service.key }
 
 # Which tokens are accepted; needed as soon as a route asks for one.
 # auth:

@@ -9,6 +9,7 @@ use tenon_core::Lifecycle;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
@@ -49,6 +50,8 @@ where
     let cut = CancellationToken::new();
     let tasks = TaskTracker::new();
     let options = Arc::new(options);
+    let following = options.tls.clone().map(|tls| tokio::spawn(tls.follow()));
+    let following = AbortOnDrop(following);
     let mut door = Door {
         listener,
         places: Arc::new(Semaphore::new(
@@ -76,10 +79,21 @@ where
             drop(place);
         });
     }
-    drop(door);
+    drop((door, following));
     tracing::info!(%address, connections = tasks.len(), "draining");
     empty(&tasks, &cut, &options, &life).await;
     Ok(())
+}
+
+/// A task that ends with its holder.
+struct AbortOnDrop(Option<JoinHandle<()>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
 }
 
 /// Waits for the connections to end by themselves, then cuts the rest.

@@ -15,22 +15,26 @@ use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use hyper::{
     body::Incoming,
+    rt::{Read, Write},
     server::conn::{http1, http2},
     service::{HttpService, service_fn},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tenon_core::Lifecycle;
+use tenon_core::{Lifecycle, PeerIdentity};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::tcp::{OwnedReadHalf, OwnedWriteHalf},
     time::Instant,
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
 use crate::{
-    Options, Peer, Protocol,
+    Options, Peer, Protocol, ServerTls,
     activity::{Activity, Tracked},
     head::{self, Refusal},
+    marked::Marked,
     socket::{self, Socket},
 };
 
@@ -69,8 +73,69 @@ impl Connection {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let activity = Arc::new(Activity::new(&self.options));
-        let io = TokioIo::new(Socket {
+        let socket = Socket {
             tcp: read,
+            activity: activity.clone(),
+        };
+        let end = match &self.options.tls {
+            None => self.speak(socket, None, &activity, service).await,
+            Some(tls) => match self.greet(tls, socket).await {
+                Ok((stream, identity)) => self.speak(stream, identity, &activity, service).await,
+                Err(end) => end,
+            },
+        };
+        tracing::trace!(peer = %self.peer, ?end, "connection ended");
+        match end {
+            End::Served => {
+                let lingering = socket::linger(self.tcp.as_ref());
+                let _ = self.cut.run_until_cancelled(lingering).await;
+            }
+            End::BrokenOff => socket::reset_on_close(self.tcp.as_ref()),
+            _ => {}
+        }
+        // Dropping it would send an orderly end first, also where a reset is meant.
+        self.tcp.forget();
+    }
+
+    /// Agrees on TLS within the time of a head. The work is dropped with a peer that leaves.
+    async fn greet(
+        &self,
+        tls: &ServerTls,
+        socket: Socket,
+    ) -> Result<(TlsStream<Socket>, Option<PeerIdentity>), End> {
+        tokio::select! {
+            greeted = tls.accept(socket) => greeted.map_err(|cause| {
+                tracing::info!(target: "access", problem = %cause, "no TLS with a client");
+                End::Broken
+            }),
+            () = socket::peer_gone(self.tcp.as_ref()) => Err(End::PeerGone),
+            () = tokio::time::sleep(self.options.header_timeout) => Err(End::Expired),
+            () = self.life.draining() => Err(End::Drained),
+            () = self.cut.cancelled() => Err(End::Cut),
+        }
+    }
+
+    /// Answers requests that come over `stream`.
+    async fn speak<I, S, B>(
+        &self,
+        stream: I,
+        identity: Option<PeerIdentity>,
+        activity: &Arc<Activity>,
+        service: S,
+    ) -> End
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let io = TokioIo::new(Marked {
+            stream,
             activity: activity.clone(),
         });
         let (peer, protocol) = (Peer(self.peer), self.options.protocol);
@@ -78,6 +143,9 @@ impl Connection {
         let service = service_fn(move |mut request: Request<Incoming>| {
             let in_flight = marks.request();
             request.extensions_mut().insert(peer);
+            if let Some(identity) = &identity {
+                request.extensions_mut().insert(identity.clone());
+            }
             let refusal = match protocol {
                 Protocol::Http1 => head::refusal(&request),
                 Protocol::Http2 => None,
@@ -94,14 +162,14 @@ impl Connection {
                 Ok::<_, Infallible>(response.map(|body| Tracked { body, in_flight }))
             }
         });
-        let end = match self.options.protocol {
+        match self.options.protocol {
             Protocol::Http1 => {
                 let served = http1::Builder::new()
                     .header_read_timeout(None)
                     .max_header_size(HEAD_BYTES)
                     .max_buf_size(BUFFER_BYTES)
                     .serve_connection(io, service);
-                self.drive(served, &activity).await
+                self.drive(served, activity).await
             }
             Protocol::Http2 => {
                 let served = http2::Builder::new(TokioExecutor::new())
@@ -111,20 +179,9 @@ impl Connection {
                     .max_concurrent_streams(STREAMS)
                     .max_header_list_size(HEAD_BYTES as u32)
                     .serve_connection(io, service);
-                self.drive(served, &activity).await
+                self.drive(served, activity).await
             }
-        };
-        tracing::trace!(peer = %self.peer, ?end, "connection ended");
-        match end {
-            End::Served => {
-                let lingering = socket::linger(self.tcp.as_ref());
-                let _ = self.cut.run_until_cancelled(lingering).await;
-            }
-            End::BrokenOff => socket::reset_on_close(self.tcp.as_ref()),
-            _ => {}
         }
-        // Dropping it would send an orderly end first, also where a reset is meant.
-        self.tcp.forget();
     }
 
     /// Polls the connection beside everything that may end it. Returning drops it, and with it
@@ -242,8 +299,9 @@ trait Served: Future<Output = hyper::Result<()>> {
     fn say_farewell(self: Pin<&mut Self>);
 }
 
-impl<S, B> Served for http1::Connection<TokioIo<Socket>, S>
+impl<I, S, B> Served for http1::Connection<I, S>
 where
+    I: Read + Write + Unpin,
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body + 'static,
@@ -254,8 +312,9 @@ where
     }
 }
 
-impl<S, B> Served for http2::Connection<TokioIo<Socket>, S, TokioExecutor>
+impl<I, S, B> Served for http2::Connection<I, S, TokioExecutor>
 where
+    I: Read + Write + Unpin,
     S: HttpService<Incoming, ResBody = B>,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,

@@ -9,7 +9,9 @@ mod activity;
 mod connection;
 mod head;
 mod listen;
+mod marked;
 mod socket;
+pub mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,6 +19,8 @@ use tenon_core::config::{RestConfig, RpcConfig};
 
 pub use accept::serve;
 pub use listen::{BindError, bind};
+pub use tenon_core::PeerIdentity;
+pub use tls::{ClientTls, ServerTls};
 
 /// The address of the peer, in the extensions of every request: the socket's, never a header's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +50,19 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How long requests in flight may still run once the process was told to stop.
     pub grace: Duration,
+    /// Speaks TLS; `None` is plaintext. Each request of a client that showed a certificate
+    /// carries its [`PeerIdentity`] in its extensions.
+    pub tls: Option<ServerTls>,
 }
 
 impl Options {
+    /// The same, over TLS, or in plaintext with `None`; see [`ServerTls::of_door`].
+    #[must_use]
+    pub fn tls(mut self, tls: Option<ServerTls>) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// For the REST door.
     pub fn rest(config: &RestConfig) -> Self {
         Self {
@@ -57,6 +71,7 @@ impl Options {
             header_timeout: config.header_timeout,
             idle_timeout: Duration::from_secs(60),
             grace: config.grace,
+            tls: None,
         }
     }
 
@@ -69,6 +84,7 @@ impl Options {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30 * 60),
             grace: config.grace,
+            tls: None,
         }
     }
 
@@ -80,6 +96,7 @@ impl Options {
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             grace: Duration::from_secs(1),
+            tls: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::Shutdown,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -75,7 +75,7 @@ pub(crate) fn reset_on_close(tcp: &TcpStream) {
     let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
 }
 
-/// The side of the socket that hyper reads and writes.
+/// The side of the socket that hyper, or TLS below it, reads and writes.
 pub(crate) struct Socket {
     /// The reading half, because it knows after a short read that nothing is left: a socket that
     /// is asked once more for each request costs a twentieth of a small one.
@@ -89,13 +89,7 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
-        let read = buf.filled().len() - before;
-        if read > 0 {
-            self.activity.bytes_came(read);
-        }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
     }
 }
 

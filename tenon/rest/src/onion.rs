@@ -18,7 +18,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tenon_auth::{AccessRules, Verifier};
-use tenon_core::{Context, Error, Result, catalogue, context::CancelGuard, panics};
+use tenon_core::{Context, Error, PeerIdentity, Result, catalogue, context::CancelGuard, panics};
 use tenon_profile::{Label, handler, labelled};
 use tenon_telemetry::HttpRoute;
 use tokio::time::Instant;
@@ -103,6 +103,10 @@ impl Onion {
     /// Token and rules.
     fn admit(&self, cx: Context, request: &Request, journal: &mut Journal<'_>) -> Result<Context> {
         cx.check()?;
+        let cx = match request.extensions().get::<PeerIdentity>() {
+            Some(service) => cx.with_value(service.clone()),
+            None => cx,
+        };
         let Some(verifier) = &self.verifier else {
             return Ok(cx);
         };

@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use tenon_auth::Verifier;
 use tenon_core::{
-    Context, Error, Lifecycle, Principal, Result, TraceContext,
+    Context, Error, Lifecycle, PeerIdentity, Principal, Result, TraceContext,
     catalogue::METHOD_UNIMPLEMENTED,
     config::{ConfigError, RpcConfig},
 };
@@ -200,6 +200,10 @@ impl Inner {
         let timeout = allowed.as_ref().copied().unwrap_or(self.timeout);
         let deadline = Instant::now().checked_add(timeout);
         let (cx, _guard) = Context::incoming(trace(headers), deadline);
+        let cx = match request.extensions().get::<PeerIdentity>() {
+            Some(service) => cx.with_value(service.clone()),
+            None => cx,
+        };
         let mut record = Record::start(route.method, &route.metrics, cx.trace());
         let caller = allowed.and_then(|_| self.caller(headers));
         let result = match caller {

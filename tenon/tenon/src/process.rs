@@ -6,11 +6,11 @@ use std::{
 
 use tenon_core::{
     Context, Error, Lifecycle, Result,
-    config::{AdminConfig, ConfigError, RestConfig, RpcConfig},
+    config::{AdminConfig, ConfigError, Plaintext, RestConfig, RpcConfig},
     lifecycle::Stage,
     panics,
 };
-use tenon_net::{BindError, Options};
+use tenon_net::{BindError, Options, ServerTls};
 use tenon_telemetry::{Admin, Metrics};
 use tokio::task::JoinSet;
 
@@ -154,19 +154,31 @@ impl Process {
         let mut addresses = BTreeMap::new();
         let mut doors = JoinSet::new();
         for (name, config, router) in self.rest {
-            let listener = tenon_net::bind(config.listen, &format!("{name}: rest.listen")).await?;
+            let key = format!("{name}: rest");
+            let options = Options::rest(&config);
+            let (listen, tls, plaintext) = (config.listen, config.tls.as_ref(), config.plaintext);
+            let tls = ServerTls::of_door(&key, listen, tls, plaintext, options.protocol)?;
+            let listener = tenon_net::bind(listen, &format!("{key}.listen")).await?;
             addresses.insert(format!("{name}.rest"), listener.local_addr()?);
-            let serve = tenon_net::serve(listener, router, Options::rest(&config), life.clone());
+            let serve = tenon_net::serve(listener, router, options.tls(tls), life.clone());
             doors.spawn(serve);
         }
         for (name, config, door) in self.rpc {
-            let listener = tenon_net::bind(config.listen, &format!("{name}: rpc.listen")).await?;
+            let key = format!("{name}: rpc");
+            let options = Options::rpc(&config);
+            let (listen, tls, plaintext) = (config.listen, config.tls.as_ref(), config.plaintext);
+            let tls = ServerTls::of_door(&key, listen, tls, plaintext, options.protocol)?;
+            let listener = tenon_net::bind(listen, &format!("{key}.listen")).await?;
             addresses.insert(format!("{name}.rpc"), listener.local_addr()?);
-            let serve = tenon_net::serve(listener, door, Options::rpc(&config), life.clone());
+            let serve = tenon_net::serve(listener, door, options.tls(tls), life.clone());
             doors.spawn(serve);
         }
         if let Some(config) = self.admin {
-            let listener = tenon_net::bind(config.listen, "admin.listen").await?;
+            let options = Options::admin();
+            // Probes and scrapers ask here from other machines, and mostly in plaintext.
+            let (listen, tls, plaintext) = (config.listen, config.tls.as_ref(), Plaintext::Allowed);
+            let tls = ServerTls::of_door("admin", listen, tls, plaintext, options.protocol)?;
+            let listener = tenon_net::bind(listen, "admin.listen").await?;
             addresses.insert("admin".to_owned(), listener.local_addr()?);
             let mut admin = Admin::new(config, metrics, life.clone())
                 .routes(serde_json::Value::Array(self.routes));
@@ -174,12 +186,8 @@ impl Process {
                 admin = admin.probe(name, move || probe());
             }
             let router = admin.router()?;
-            doors.spawn(tenon_net::serve(
-                listener,
-                router,
-                Options::admin(),
-                life.clone(),
-            ));
+            let serve = tenon_net::serve(listener, router, options.tls(tls), life.clone());
+            doors.spawn(serve);
         }
         life.ready();
         Ok(Running {

@@ -8,7 +8,7 @@ use std::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{at_least_one, duration};
+use super::{Plaintext, ServerTlsConfig, at_least_one, duration};
 
 /// The section `rest`: the REST door.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,6 +31,10 @@ pub struct RestConfig {
     /// Default `25s`, below the 30 s of the usual orchestrators.
     #[serde(with = "duration")]
     pub grace: Duration,
+    /// Speaks TLS with these files. Default: plaintext, on loopback addresses only.
+    pub tls: Option<ServerTlsConfig>,
+    /// Where plaintext is good enough: `loopback`, or `allowed` anywhere. Default `loopback`.
+    pub plaintext: Plaintext,
 }
 
 impl Default for RestConfig {
@@ -42,6 +46,8 @@ impl Default for RestConfig {
             max_connections: 10_000,
             header_timeout: Duration::from_secs(10),
             grace: Duration::from_secs(25),
+            tls: None,
+            plaintext: Plaintext::Loopback,
         }
     }
 }
@@ -63,6 +69,10 @@ pub struct RpcConfig {
     /// How long calls in flight may still run once the process was told to stop. Default `25s`.
     #[serde(with = "duration")]
     pub grace: Duration,
+    /// Speaks TLS with these files. Default: plaintext, on loopback addresses only.
+    pub tls: Option<ServerTlsConfig>,
+    /// Where plaintext is good enough: `loopback`, or `allowed` anywhere. Default `loopback`.
+    pub plaintext: Plaintext,
 }
 
 impl Default for RpcConfig {
@@ -73,6 +83,8 @@ impl Default for RpcConfig {
             max_bytes: 4 << 20,
             max_connections: 10_000,
             grace: Duration::from_secs(25),
+            tls: None,
+            plaintext: Plaintext::Loopback,
         }
     }
 }
@@ -85,6 +97,9 @@ pub struct AdminConfig {
     pub listen: SocketAddr,
     /// What peers that are not on loopback must show for `/routes`. Without it they are refused.
     pub auth: Option<AdminAuth>,
+    /// Speaks TLS with these files. Default: plaintext, on any address, because probes and
+    /// scrapers ask here; what only operators may see wants `auth` besides.
+    pub tls: Option<ServerTlsConfig>,
 }
 
 impl Default for AdminConfig {
@@ -92,6 +107,7 @@ impl Default for AdminConfig {
         Self {
             listen: loopback(8889),
             auth: None,
+            tls: None,
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn patient() -> Options {
         header_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(30),
         grace: Duration::from_secs(30),
+        tls: None,
     }
 }
 
