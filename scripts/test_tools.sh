@@ -6,6 +6,7 @@ set -uo pipefail
 # What a package is for stands behind it.
 packages=(
   etcd-server     # discovery against a real registry
+  etcd-client     # etcdctl, which changes that registry from outside
   redis-server    # rate limits that instances share
   nghttp2-client  # h2load, an independent HTTP/2 client
   slowhttptest    # slow heads, bodies and readers
