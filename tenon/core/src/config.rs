@@ -23,7 +23,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 pub use auth::{AuthConfig, KeyConfig};
 pub use clients::{ClientConfig, ClientsConfig, Source};
-pub use doors::{AdminAuth, AdminConfig, RestConfig, RpcConfig};
+pub use doors::{AdminAuth, AdminConfig, Reflection, RestConfig, RpcConfig};
 pub use gateway::{
     GatewayConfig, HeaderRulesConfig, HeadersConfig, MappingConfig, RouteConfig, TranscodeConfig,
     UpstreamConfig,

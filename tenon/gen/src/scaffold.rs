@@ -244,6 +244,8 @@ rest:
   listen: 127.0.0.1:8080
   # How long a request may take, unless its route says otherwise.
   timeout: 3s
+  # How long a stream of events may take, unless its route says otherwise.
+  streamTimeout: 1h
   # The largest body in bytes, counted after decompression.
   maxBytes: 1048576
   # How many connections are held at once; further ones wait.
@@ -270,6 +272,10 @@ rpc:
   listen: 127.0.0.1:9080
   # How long a call may take when its caller sets no deadline, and at most.
   timeout: 3s
+  # How long a call that streams messages may take, likewise.
+  streamTimeout: 1h
+  # Who may ask what is served (gRPC reflection): loopback, all or nobody.
+  reflection: loopback
   # The largest message in bytes.
   maxBytes: 4194304
   # How many connections are held at once; further ones wait.

@@ -44,6 +44,11 @@ const HEAD_BYTES: usize = 32 << 10;
 const BUFFER_BYTES: usize = 64 << 10;
 /// How many calls one HTTP/2 connection may have in flight.
 const STREAMS: u32 = 256;
+/// How much of one request may wait for its handler: what HTTP/2 itself begins with.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// How much may wait on a connection: all of its streams, so that those whose handlers do not
+/// read hold up no other. h2 derives from it how many small frames may wait.
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 /// How often, and for how long, an HTTP/2 peer is asked whether it lives.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// How long an HTTP/2 peer gets to take the farewell.
@@ -177,6 +182,8 @@ impl Connection {
                     .keep_alive_interval(PING.0)
                     .keep_alive_timeout(PING.1)
                     .max_concurrent_streams(STREAMS)
+                    .initial_stream_window_size(STREAM_WINDOW)
+                    .initial_connection_window_size(CONNECTION_WINDOW)
                     .max_header_list_size(HEAD_BYTES as u32)
                     .serve_connection(io, service);
                 self.drive(served, activity).await

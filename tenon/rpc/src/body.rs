@@ -1,4 +1,4 @@
-//! Bodies of requests and replies.
+//! Bodies of replies.
 
 use std::{
     convert::Infallible,
@@ -10,33 +10,49 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
 
-use crate::status::GRPC_STATUS;
+use crate::{server::Flow, status::GRPC_STATUS};
 
 /// The body of a reply: the message and the trailers of one that succeeded, nothing of one that
-/// failed (its headers say so).
+/// failed (its headers say so), or a stream of messages with its trailers.
 #[derive(Debug)]
 pub struct ReplyBody {
-    message: Option<Bytes>,
-    trailers: Option<HeaderMap>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Message(Bytes),
+    Trailers(HeaderMap),
+    Empty,
+    Stream(Flow),
 }
 
 impl ReplyBody {
     /// A framed message, and success.
     pub(crate) fn message(message: Bytes) -> Self {
-        let mut trailers = HeaderMap::with_capacity(1);
-        trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
         Self {
-            message: Some(message),
-            trailers: Some(trailers),
+            content: Content::Message(message),
         }
     }
 
     pub(crate) fn empty() -> Self {
         Self {
-            message: None,
-            trailers: None,
+            content: Content::Empty,
         }
     }
+
+    pub(crate) fn stream(flow: Flow) -> Self {
+        Self {
+            content: Content::Stream(flow),
+        }
+    }
+}
+
+/// The trailers of success.
+pub(crate) fn success() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+    trailers
 }
 
 impl Body for ReplyBody {
@@ -45,14 +61,27 @@ impl Body for ReplyBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let message = self.message.take().map(Frame::data);
-        let frame = message.or_else(|| self.trailers.take().map(Frame::trailers));
+        if let Content::Stream(flow) = &mut self.content {
+            return flow.poll_frame(cx).map(|frame| frame.map(Ok));
+        }
+        let frame = match std::mem::replace(&mut self.content, Content::Empty) {
+            Content::Message(message) => {
+                self.content = Content::Trailers(success());
+                Some(Frame::data(message))
+            }
+            Content::Trailers(trailers) => Some(Frame::trailers(trailers)),
+            Content::Empty | Content::Stream(_) => None,
+        };
         Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.message.is_none() && self.trailers.is_none()
+        match &self.content {
+            Content::Empty => true,
+            Content::Stream(flow) => flow.is_over(),
+            Content::Message(_) | Content::Trailers(_) => false,
+        }
     }
 }

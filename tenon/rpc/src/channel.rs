@@ -3,35 +3,43 @@
 //! One HTTP/2 connection to each instance, made when the first call needs it and made again when
 //! it breaks. Calls go round the instances that are connected.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::future::select_ok;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri};
-use http_body_util::Full;
+use futures_util::{future::select_ok, stream};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prost::Message;
 use tenon_core::{
-    Context, Error, Result, catalogue,
+    Context, Error, Messages, Result, catalogue,
     config::{ClientConfig, ConfigError},
 };
 use tenon_telemetry::{Metrics, Side};
 
 use crate::{
-    Method, catalogue as own,
-    frame::{self, Encoding, Problem},
+    Method,
+    calling::{self, Breach, Call, Sending},
+    catalogue as own,
+    frame::{self, Encoding, Problem, Receiver},
     observe::{Calling, Meter},
-    outcome, status, timeout,
+    outcome, status,
 };
 
 mod endpoint;
 mod fault;
+mod outgoing;
+mod request;
 
 use endpoint::{Connection, Endpoint};
 use fault::Fault;
+use outgoing::Outgoing;
 
 /// The largest reply that is taken, counted after decompression.
 const MAX_REPLY: u64 = 4 << 20;
@@ -46,7 +54,7 @@ struct Inner {
     name: String,
     endpoints: Vec<Arc<Endpoint>>,
     next: AtomicUsize,
-    timeout: std::time::Duration,
+    timeout: Duration,
     meter: Meter,
 }
 
@@ -101,47 +109,246 @@ impl Channel {
         Req: Message,
         Resp: Message + Default,
     {
-        let handle = self.inner.meter.of(method);
-        let calling = Calling::start(&handle);
-        let cx = cx.with_timeout(self.inner.timeout);
-        let result = outcome::contain(&cx, self.inner.exchange(&cx, method, req))
-            .await
-            .map_err(|error| outcome::seen_by_caller(&cx, error));
-        let elapsed = calling.finish(&result);
-        tracing::debug!(
-            target: "rpc",
-            service = self.inner.name,
-            method = method.path(),
-            status = result.as_ref().err().map_or(0, |error| error.status() as u8),
-            cause = result.as_ref().err().and_then(Error::cause_chain),
-            duration_ms = elapsed.as_secs_f64() * 1000.0,
-            trace_id = %cx.trace().trace_id(),
-        );
-        result
+        // Framed inside, so that a call that fails at once is counted as well.
+        let input = move || encode(&req).map(Input::Message);
+        decode(self.one(cx, method, input).await?)
     }
-}
 
-impl Inner {
-    async fn exchange<Req, Resp>(
+    /// Calls a method that answers one message with a stream. The stream ends with the context of
+    /// the call; dropping it resets the call. The configured timeout is for calls with one answer
+    /// and does not count here.
+    ///
+    /// # Errors
+    /// As [`Self::unary`]; once the stream has begun, they are its last item.
+    pub async fn server_stream<Req, Resp>(
         &self,
         cx: &Context,
         method: &'static Method,
         req: Req,
-    ) -> Result<Resp>
+    ) -> Result<Messages<Resp>>
     where
         Req: Message,
+        Resp: Message + Default + 'static,
+    {
+        let input = move || encode(&req).map(Input::Message);
+        let replies = self.many(cx, method, input).await?;
+        Ok(replies.try_map(decode))
+    }
+
+    /// Calls a method that answers a stream with one message. A failure among the messages is
+    /// the caller's own and ends the call with it: the stream is reset, never ended, so that the
+    /// service does not take half of it for the whole.
+    ///
+    /// # Errors
+    /// As [`Self::unary`], or the failure of what the caller sends.
+    pub async fn client_stream<Req, Resp>(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        requests: Messages<Req>,
+    ) -> Result<Resp>
+    where
+        Req: Message + 'static,
         Resp: Message + Default,
     {
-        let message = frame::encode(&req)
-            .ok_or_else(|| Error::internal("send the request", "a message is larger than 4 GiB"))?;
-        let response = self.send(cx, method, message).await?;
+        let input = move || Ok(Input::Stream(requests.try_map(|req| encode(&req))));
+        decode(self.one(cx, method, input).await?)
+    }
+
+    /// Calls a method with a stream each way.
+    ///
+    /// # Errors
+    /// As [`Self::server_stream`] and [`Self::client_stream`].
+    pub async fn bidi<Req, Resp>(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        requests: Messages<Req>,
+    ) -> Result<Messages<Resp>>
+    where
+        Req: Message + 'static,
+        Resp: Message + Default + 'static,
+    {
+        let input = move || Ok(Input::Stream(requests.try_map(|req| encode(&req))));
+        let replies = self.many(cx, method, input).await?;
+        Ok(replies.try_map(decode))
+    }
+
+    /// [`Self::unary`] with messages that somebody else encodes and decodes.
+    ///
+    /// # Errors
+    /// As [`Self::unary`].
+    pub async fn unary_bytes(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        req: Bytes,
+    ) -> Result<Bytes> {
+        self.one(cx, method, move || wrap(&req).map(Input::Message))
+            .await
+    }
+
+    /// [`Self::server_stream`] with messages that somebody else encodes and decodes.
+    ///
+    /// # Errors
+    /// As [`Self::server_stream`].
+    pub async fn server_stream_bytes(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        req: Bytes,
+    ) -> Result<Messages<Bytes>> {
+        self.many(cx, method, move || wrap(&req).map(Input::Message))
+            .await
+    }
+
+    /// [`Self::client_stream`] with messages that somebody else encodes and decodes.
+    ///
+    /// # Errors
+    /// As [`Self::client_stream`].
+    pub async fn client_stream_bytes(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        requests: Messages<Bytes>,
+    ) -> Result<Bytes> {
+        let input = move || Ok(Input::Stream(requests.try_map(|req| wrap(&req))));
+        self.one(cx, method, input).await
+    }
+
+    /// [`Self::bidi`] with messages that somebody else encodes and decodes.
+    ///
+    /// # Errors
+    /// As [`Self::bidi`].
+    pub async fn bidi_bytes(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        requests: Messages<Bytes>,
+    ) -> Result<Messages<Bytes>> {
+        let input = move || Ok(Input::Stream(requests.try_map(|req| wrap(&req))));
+        self.many(cx, method, input).await
+    }
+
+    /// A call with one answer.
+    async fn one(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        input: impl FnOnce() -> Result<Input>,
+    ) -> Result<Bytes> {
+        let calling = Calling::start(&self.inner.meter.of(method));
+        let cx = match method.is_endless() {
+            true => cx.clone(),
+            false => cx.with_timeout(self.inner.timeout),
+        };
+        let exchange = async {
+            let (breach, body, _guard) = match input()? {
+                message @ Input::Message(_) => (None, message.body(cx.clone()).1, None),
+                streamed @ Input::Stream(_) => {
+                    // What a caller still streams ends with the call, however it ends.
+                    let (cx, guard) = cx.with_cancel();
+                    let (breach, body) = streamed.body(cx);
+                    (breach, body, Some(guard))
+                }
+            };
+            let answer = async {
+                let response = self.inner.begin(&cx, method, body).await?;
+                self.inner.read(response).await
+            };
+            match breach {
+                Some(breach) => breach.or(answer).await,
+                None => answer.await,
+            }
+        };
+        let result = outcome::contain(&cx, exchange)
+            .await
+            .map_err(|error| outcome::seen_by_caller(&cx, error));
+        let elapsed = calling.finish(&result);
+        self.inner.tell(method, &cx, result.as_ref().err(), elapsed);
+        result
+    }
+
+    /// A call that is answered with a stream.
+    async fn many(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        input: impl FnOnce() -> Result<Input>,
+    ) -> Result<Messages<Bytes>> {
+        let calling = Calling::start(&self.inner.meter.of(method));
+        let (cx, guard) = cx.with_cancel();
+        let begun = async {
+            let (breach, body) = input()?.body(cx.clone());
+            let answer = self.inner.begin(&cx, method, body);
+            let response = match &breach {
+                Some(breach) => breach.or(answer).await?,
+                None => answer.await?,
+            };
+            Ok((breach, response))
+        };
+        let begun = outcome::contain(&cx, begun)
+            .await
+            .and_then(|(breach, response)| Ok((breach, self.inner.replies(response)?)))
+            .map_err(|error| outcome::seen_by_caller(&cx, error));
+        let inner = self.inner.clone();
+        match begun {
+            Ok((breach, replies)) => {
+                let told = cx.clone();
+                let call = Call {
+                    cx,
+                    guard,
+                    breach,
+                    calling: Some(calling),
+                    told: Some(Box::new(move |ended, elapsed| {
+                        inner.tell(method, &told, ended.as_ref().err(), elapsed);
+                    })),
+                };
+                Ok(calling::watched(replies, call))
+            }
+            Err(error) => {
+                let elapsed = calling.finish::<()>(&Err(error.clone()));
+                inner.tell(method, &cx, Some(&error), elapsed);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What a caller sends, framed.
+enum Input {
+    Message(Bytes),
+    Stream(Messages<Bytes>),
+}
+
+impl Input {
+    /// The body of a call, and what watches it for a breach. It ends with `cx`.
+    fn body(self, cx: Context) -> (Option<Arc<Breach>>, Outgoing) {
+        match self {
+            Self::Message(message) => (None, Outgoing::message(message)),
+            Self::Stream(items) => {
+                let (sending, breach) = Sending::new(items);
+                (Some(breach), Outgoing::stream(sending, cx))
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Sends the call and waits for the head of the answer.
+    async fn begin(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        body: Outgoing,
+    ) -> Result<Response<Incoming>> {
+        let response = self.send(cx, method, body).await?;
         if let Some(answer) = status::read(response.headers()) {
             answer?;
         } else if response.status() != StatusCode::OK {
             return Err(status::of_http(response.status()));
         }
-        let reply = self.read(response).await?;
-        Resp::decode(reply).map_err(|cause| Error::internal("read the reply of the service", cause))
+        Ok(response)
     }
 
     /// Sends the request on a live connection. One that the peer never began with goes to
@@ -150,17 +357,22 @@ impl Inner {
         &self,
         cx: &Context,
         method: &'static Method,
-        message: Bytes,
+        mut body: Outgoing,
     ) -> Result<Response<Incoming>> {
         let mut attempts = self.endpoints.len() + 1;
         loop {
             attempts -= 1;
             let mut connection = self.pick().await?;
-            let request = request(cx, method, &connection, message.clone())?;
-            match connection.send(request).await {
+            let again = body.again();
+            let request = request::request(cx, method, &connection, body)?;
+            let (fault, unsent) = match connection.send(request).await {
                 Ok(response) => return Ok(response),
-                Err(Fault::NotBegun(_)) if attempts > 0 => {}
-                Err(fault) => return Err(fault.error(&self.name, connection.address())),
+                Err(failed) => failed,
+            };
+            // A stream can be sent on another connection only while none of it was taken.
+            match (fault, unsent.map(Request::into_body).or(again)) {
+                (Fault::NotBegun(_), Some(same)) if attempts > 0 => body = same,
+                (fault, _) => return Err(fault.error(&self.name, connection.address())),
             }
         }
     }
@@ -186,85 +398,99 @@ impl Inner {
         }
     }
 
+    /// The one message of an answer.
     async fn read(&self, response: Response<Incoming>) -> Result<Bytes> {
-        let broken = |problem: &str| {
-            Error::internal(
-                "read the reply of the service",
-                format!("{}: {problem}", self.name),
-            )
-        };
         let (parts, body) = response.into_parts();
-        let encoding =
-            Encoding::of(&parts.headers).ok_or_else(|| broken("its encoding was not asked for"))?;
-        let (message, trailers) =
-            frame::read_one(body, encoding, MAX_REPLY)
-                .await
-                .map_err(|problem| match problem {
-                    Problem::TooLarge => own::MESSAGE_TOO_LARGE.error().param("limit", MAX_REPLY),
-                    Problem::Malformed(why) => broken(why),
-                    Problem::Broken(cause) => Fault::of(cause).error(&self.name, "its connection"),
-                })?;
+        let encoding = Encoding::of(&parts.headers).ok_or_else(|| self.unasked())?;
+        let (message, trailers) = frame::read_one(body, encoding, MAX_REPLY)
+            .await
+            .map_err(|problem| unread(&self.name, problem))?;
         let outcome = trailers
             .as_ref()
             .and_then(status::read)
             .or_else(|| status::read(&parts.headers));
-        outcome.ok_or_else(|| broken("it ended without a status"))??;
-        message.ok_or_else(|| broken("it holds no message"))
+        outcome.ok_or_else(|| broken(&self.name, "it ended without a status"))??;
+        message.ok_or_else(|| broken(&self.name, "it holds no message"))
+    }
+
+    /// The messages of an answer, and the status in its trailers.
+    fn replies(self: &Arc<Self>, response: Response<Incoming>) -> Result<Messages<Bytes>> {
+        let (parts, body) = response.into_parts();
+        let encoding = Encoding::of(&parts.headers).ok_or_else(|| self.unasked())?;
+        let receiver = Receiver::new(body, encoding, MAX_REPLY);
+        // Without trailers the head has said it all.
+        let said = status::read(&parts.headers).is_some();
+        let inner = self.clone();
+        let replies = stream::unfold(Some(receiver), move |receiver| {
+            let inner = inner.clone();
+            async move {
+                let mut receiver = receiver?;
+                let error = match poll_fn(|cx| receiver.poll_message(cx)).await {
+                    Some(Ok(message)) => return Some((Ok(message), Some(receiver))),
+                    Some(Err(problem)) => unread(&inner.name, problem),
+                    None => match receiver.trailers().and_then(status::read) {
+                        Some(Ok(())) => return None,
+                        Some(Err(error)) => error,
+                        None if said => return None,
+                        None => broken(&inner.name, "it ended without a status"),
+                    },
+                };
+                Some((Err(error), None))
+            }
+        });
+        Ok(Messages::results(replies))
+    }
+
+    fn unasked(&self) -> Error {
+        broken(&self.name, "its encoding was not asked for")
+    }
+
+    fn tell(
+        &self,
+        method: &'static Method,
+        cx: &Context,
+        error: Option<&Error>,
+        elapsed: Duration,
+    ) {
+        tracing::debug!(
+            target: "rpc",
+            service = self.name,
+            method = method.path(),
+            status = error.map_or(0, |error| error.status() as u8),
+            cause = error.and_then(Error::cause_chain),
+            duration_ms = elapsed.as_secs_f64() * 1000.0,
+            trace_id = %cx.trace().trace_id(),
+        );
     }
 }
 
-fn request(
-    cx: &Context,
-    method: &'static Method,
-    connection: &Connection,
-    message: Bytes,
-) -> Result<Request<Full<Bytes>>> {
-    let mut parts = uri::Parts::default();
-    parts.scheme = Some(uri::Scheme::HTTP);
-    parts.authority = Some(connection.authority().clone());
-    parts.path_and_query = Some(uri::PathAndQuery::from_static(method.path()));
-    let mut request = Request::new(Full::new(message));
-    *request.method_mut() = http::Method::POST;
-    *request.version_mut() = Version::HTTP_2;
-    *request.uri_mut() =
-        Uri::from_parts(parts).map_err(|cause| Error::internal("address the call", cause))?;
-    let headers = request.headers_mut();
-    headers.reserve(8);
-    headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/grpc"),
-    );
-    headers.insert(
-        header::USER_AGENT,
-        HeaderValue::from_static(concat!("tenon/", env!("CARGO_PKG_VERSION"))),
-    );
-    headers.insert(
-        frame::GRPC_ACCEPT_ENCODING,
-        HeaderValue::from_static(frame::ACCEPTED),
-    );
-    if let Some(remaining) = cx.remaining() {
-        let sent = timeout::format(timeout::less_margin(remaining));
-        insert(headers, "grpc-timeout", sent)?;
-    }
-    insert(headers, "traceparent", cx.trace().child().to_string())?;
-    if let Some(token) = cx.principal().and_then(|principal| principal.token()) {
-        let mut value = text(format!("Bearer {token}"))?;
-        // Kept out of the compression tables of the connection.
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
-    }
-    Ok(request)
+fn broken(service: &str, problem: &str) -> Error {
+    Error::internal(
+        "read the reply of the service",
+        format!("{service}: {problem}"),
+    )
 }
 
-fn insert(headers: &mut http::HeaderMap, name: &'static str, value: String) -> Result<()> {
-    headers.insert(name, text(value)?);
-    Ok(())
+fn unread(service: &str, problem: Problem) -> Error {
+    match problem {
+        Problem::TooLarge => own::MESSAGE_TOO_LARGE.error().param("limit", MAX_REPLY),
+        Problem::Malformed(why) => broken(service, why),
+        Problem::Broken(cause) => Fault::of(cause).error(service, "its connection"),
+    }
 }
 
-fn text(value: String) -> Result<HeaderValue> {
-    HeaderValue::try_from(value).map_err(|_| {
-        // The value itself may be a token.
-        Error::internal("send the request", "a header value is not printable")
-    })
+fn encode<M: Message>(message: &M) -> Result<Bytes> {
+    frame::encode(message).ok_or_else(too_large)
+}
+
+fn wrap(message: &Bytes) -> Result<Bytes> {
+    frame::wrap(message).ok_or_else(too_large)
+}
+
+fn too_large() -> Error {
+    Error::internal("send the request", "a message is larger than 4 GiB")
+}
+
+fn decode<M: Message + Default>(message: Bytes) -> Result<M> {
+    M::decode(message).map_err(|cause| Error::internal("read the reply of the service", cause))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prost::Message;
-use tenon_core::{Context, Result};
+use tenon_core::{Context, Messages, Result};
 use tenon_telemetry::{Metrics, Side};
 
 use crate::{BoxFuture, Channel, Method, local, observe::Meter};
@@ -75,6 +75,89 @@ impl<D: ?Sized + Send + Sync> Client<D> {
                 local::call(cx, handle.as_ref(), || call(service, cx, req)).await
             }
             Way::Remote(channel) => channel.unary(cx, method, req).await,
+        }
+    }
+
+    /// Calls a method that answers one message with a stream.
+    ///
+    /// # Errors
+    /// As [`Channel::server_stream`].
+    pub async fn server_stream<Req, Resp, F>(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        req: Req,
+        call: F,
+    ) -> Result<Messages<Resp>>
+    where
+        Req: Message,
+        Resp: Message + Default + 'static,
+        F: for<'a> FnOnce(&'a D, &'a Context, Req) -> BoxFuture<'a, Result<Messages<Resp>>>,
+    {
+        match &self.way {
+            Way::Local { service, meter } => {
+                let handle = meter.as_ref().map(|meter| meter.of(method));
+                let work = |cx: Context| async move { call(service, &cx, req).await };
+                local::stream(cx, handle.as_ref(), work).await
+            }
+            Way::Remote(channel) => channel.server_stream(cx, method, req).await,
+        }
+    }
+
+    /// Calls a method that answers a stream with one message.
+    ///
+    /// # Errors
+    /// As [`Channel::client_stream`].
+    pub async fn client_stream<Req, Resp, F>(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        requests: Messages<Req>,
+        call: F,
+    ) -> Result<Resp>
+    where
+        Req: Message + 'static,
+        Resp: Message + Default,
+        F: for<'a> FnOnce(&'a D, &'a Context, Messages<Req>) -> BoxFuture<'a, Result<Resp>>,
+    {
+        match &self.way {
+            Way::Local { service, meter } => {
+                let handle = meter.as_ref().map(|meter| meter.of(method));
+                let work = |requests| call(service, cx, requests);
+                local::call_streaming(cx, handle.as_ref(), requests, work).await
+            }
+            Way::Remote(channel) => channel.client_stream(cx, method, requests).await,
+        }
+    }
+
+    /// Calls a method with a stream each way.
+    ///
+    /// # Errors
+    /// As [`Channel::bidi`].
+    pub async fn bidi<Req, Resp, F>(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        requests: Messages<Req>,
+        call: F,
+    ) -> Result<Messages<Resp>>
+    where
+        Req: Message + 'static,
+        Resp: Message + Default + 'static,
+        F: for<'a> FnOnce(
+            &'a D,
+            &'a Context,
+            Messages<Req>,
+        ) -> BoxFuture<'a, Result<Messages<Resp>>>,
+    {
+        match &self.way {
+            Way::Local { service, meter } => {
+                let handle = meter.as_ref().map(|meter| meter.of(method));
+                let work =
+                    |cx: Context, requests| async move { call(service, &cx, requests).await };
+                local::stream_streaming(cx, handle.as_ref(), requests, work).await
+            }
+            Way::Remote(channel) => channel.bidi(cx, method, requests).await,
         }
     }
 }

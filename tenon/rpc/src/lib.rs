@@ -9,6 +9,7 @@
 //! answers a passed deadline with 1 where 4 is right, and its client's timer says the same.
 
 mod body;
+mod calling;
 pub mod catalogue;
 mod channel;
 mod client;
@@ -35,6 +36,9 @@ pub use prost;
 pub use prost_types;
 pub use server::{Door, Server};
 pub use service::{Builder, Service};
+/// A stream of messages, in either direction.
+pub use tenon_core::Messages;
+pub use tenon_core::messages::Producer;
 pub use tenon_telemetry::Metrics;
 
 /// A future behind a pointer, as the generated twins of service traits return.

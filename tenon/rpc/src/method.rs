@@ -1,4 +1,15 @@
-//! The name of a method on the wire.
+//! The name of a method on the wire, and what its contract promises of it.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use tenon_core::{Error, Result};
+
+/// The most methods that are made while a process runs. They are never given back, so their
+/// number must not follow what callers send; a gateway's contracts have some hundreds.
+const DYNAMIC_MAX: usize = 10_000;
 
 /// A method, `/patient.PatientService/getPatientsByTrial`. Generated code keeps one `static`
 /// for each.
@@ -6,6 +17,8 @@
 pub struct Method {
     path: &'static str,
     split: usize,
+    idempotent: bool,
+    endless: bool,
 }
 
 impl Method {
@@ -34,7 +47,68 @@ impl Method {
             split > 1 && split + 1 < bytes.len(),
             "a method path is /package.Service/method"
         );
-        Self { path, split }
+        Self {
+            path,
+            split,
+            idempotent: false,
+            endless: false,
+        }
+    }
+
+    /// The method may be called again when nobody knows whether it ran: the contract says
+    /// `option idempotency_level = IDEMPOTENT` or `NO_SIDE_EFFECTS`.
+    #[must_use]
+    pub const fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    /// The stream of the method has no time of its own to end: a watch.
+    #[must_use]
+    pub(crate) const fn endless(mut self) -> Self {
+        self.endless = true;
+        self
+    }
+
+    /// The method of a path that is known only while the process runs, as a gateway's are. The
+    /// same path gives the same method; it stays for the life of the process.
+    ///
+    /// # Errors
+    /// The path is not `/package.Service/method`, or there are too many methods: paths must come
+    /// from contracts, never from callers.
+    pub fn dynamic(path: &str, idempotent: bool) -> Result<&'static Self> {
+        static KNOWN: LazyLock<Mutex<HashMap<(String, bool), &'static Method>>> =
+            LazyLock::new(Mutex::default);
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (path.to_owned(), idempotent);
+        if let Some(method) = known.get(&key) {
+            return Ok(method);
+        }
+        let refused = |cause: &'static str| Error::internal("name a method", cause);
+        if !is_path(path) {
+            return Err(refused("its path is not /package.Service/method"));
+        }
+        if known.len() >= DYNAMIC_MAX {
+            return Err(refused("there are too many methods in this process"));
+        }
+        let method = Self::new(String::leak(path.to_owned()));
+        let method = if idempotent {
+            method.idempotent()
+        } else {
+            method
+        };
+        let method: &'static Self = Box::leak(Box::new(method));
+        known.insert(key, method);
+        Ok(method)
+    }
+
+    /// Whether the method may be called again when nobody knows whether it ran.
+    pub const fn is_idempotent(&self) -> bool {
+        self.idempotent
+    }
+
+    pub(crate) const fn is_endless(&self) -> bool {
+        self.endless
     }
 
     /// The path on the wire, `/patient.PatientService/getPatientsByTrial`.
@@ -51,6 +125,18 @@ impl Method {
     pub fn name(&self) -> &'static str {
         &self.path[self.split + 1..]
     }
+}
+
+/// Whether [`Method::new`] takes the path.
+fn is_path(path: &str) -> bool {
+    let plain = path
+        .bytes()
+        .all(|byte| byte > b' ' && byte < 0x7f && byte != b'?');
+    let parts = path.strip_prefix('/').and_then(|rest| rest.split_once('/'));
+    let whole = |(service, name): (&str, &str)| {
+        !service.is_empty() && !name.is_empty() && !name.contains('/')
+    };
+    plain && parts.is_some_and(whole)
 }
 
 #[cfg(test)]
@@ -71,6 +157,21 @@ mod tests {
                 std::panic::catch_unwind(|| Method::new(bad)).is_err(),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn a_dynamic_method_is_made_once_and_its_path_is_checked() {
+        let first = Method::dynamic("/a.B/c", false).unwrap();
+        let again = Method::dynamic("/a.B/c", false).unwrap();
+        assert!(std::ptr::eq(first, again));
+        assert_eq!((first.service(), first.name()), ("a.B", "c"));
+        let safe = Method::dynamic("/a.B/c", true).unwrap();
+        assert!(safe.is_idempotent() && !first.is_idempotent());
+        for bad in [
+            "", "/", "/a", "/a/", "//b", "a/b", "/a/b/c", "/a b/c", "/a/b?",
+        ] {
+            assert!(Method::dynamic(bad, false).is_err(), "{bad}");
         }
     }
 }

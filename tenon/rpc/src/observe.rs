@@ -47,17 +47,17 @@ impl Meter {
 }
 
 /// A call that is being counted. Dropped before it finished, it counts as cancelled.
-pub(crate) struct Calling<'a> {
-    handle: &'a RpcMethod,
+pub(crate) struct Calling {
+    handle: RpcMethod,
     started: Instant,
     finished: bool,
     _in_flight: InFlight,
 }
 
-impl<'a> Calling<'a> {
-    pub(crate) fn start(handle: &'a RpcMethod) -> Self {
+impl Calling {
+    pub(crate) fn start(handle: &RpcMethod) -> Self {
         Self {
-            handle,
+            handle: handle.clone(),
             started: Instant::now(),
             finished: false,
             _in_flight: handle.start(),
@@ -82,7 +82,7 @@ impl<'a> Calling<'a> {
     }
 }
 
-impl Drop for Calling<'_> {
+impl Drop for Calling {
     fn drop(&mut self) {
         if !self.finished {
             self.record(Some(Code::Cancelled));

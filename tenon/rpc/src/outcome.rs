@@ -27,7 +27,7 @@ pub(crate) fn seen_by_caller(cx: &Context, error: Error) -> Error {
 
 /// Work whose context ended often fails with what its end brought about, such as a broken
 /// statement; its caller learns the reason.
-fn own(cx: &Context, error: Error) -> Error {
+pub(crate) fn own(cx: &Context, error: Error) -> Error {
     let symptom = matches!(
         error.status(),
         Code::Cancelled | Code::Unknown | Code::Internal | Code::Unavailable

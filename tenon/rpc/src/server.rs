@@ -4,24 +4,32 @@
 //! (`grpc-timeout`, and the configured one at most: 4), token (a bad one is 16; none is no caller),
 //! handler. The call's context is cancelled when its future is dropped, which is what the accept
 //! loop does when the caller resets the stream or goes away.
+//!
+//! A call that streams passes the same steps, and stays within them until its last message:
+//! [`Held`] is what a call holds for as long as it lives.
 
 use std::{
     collections::{HashMap, hash_map},
     convert::Infallible,
     future::ready,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task,
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use tenon_auth::Verifier;
 use tenon_core::{
-    Context, Error, Lifecycle, PeerIdentity, Principal, Result, TraceContext,
+    Context, Error, Lifecycle, Messages, PeerIdentity, Principal, Result, TraceContext,
     catalogue::METHOD_UNIMPLEMENTED,
     config::{ConfigError, RpcConfig},
+    context::CancelGuard,
 };
 use tenon_profile::{Label, labelled};
 use tenon_telemetry::{Metrics, RpcMethod, Side};
@@ -29,14 +37,16 @@ use tokio::time::Instant;
 
 use crate::{
     BoxError, BoxFuture, Method, ReplyBody, Service, catalogue,
-    frame::{self, Encoding, Problem},
+    frame::{self, Encoding, Problem, Receiver},
     health, outcome,
-    service::Handler,
+    service::{Answer, Handler, Operation},
     status, timeout,
 };
 
+mod flow;
 mod record;
 
+pub(crate) use flow::Flow;
 use record::Record;
 
 /// What OpenTelemetry calls a method that is not known: its name is the caller's text.
@@ -103,13 +113,19 @@ impl Server {
         let health = health::service(self.life, names);
         let mut routes = HashMap::new();
         for service in self.services.into_iter().chain([health]) {
-            for (method, handler) in service.into_methods() {
+            for Operation {
+                method,
+                handler,
+                streams,
+            } in service.into_methods()
+            {
                 let metrics =
                     self.metrics
                         .rpc_method(Side::Server, method.service(), method.name());
                 let route = Route {
                     method,
                     handler,
+                    streams,
                     metrics,
                     label: Label::new(method.path()),
                 };
@@ -129,6 +145,7 @@ impl Server {
                 unknown: self.metrics.rpc_method(Side::Server, OTHER, OTHER),
                 verifier: self.verifier,
                 timeout: self.config.timeout,
+                stream_timeout: self.config.stream_timeout,
                 max_bytes: self.config.max_bytes,
             }),
         })
@@ -147,15 +164,25 @@ struct Inner {
     unknown: RpcMethod,
     verifier: Option<Arc<Verifier>>,
     timeout: Duration,
+    stream_timeout: Duration,
     max_bytes: u64,
 }
 
 /// A method behind the door.
 struct Route {
     method: &'static Method,
-    handler: Arc<dyn Handler>,
+    handler: Handler,
+    streams: bool,
     metrics: RpcMethod,
     label: Label,
+}
+
+/// What a call holds until it has ended: until its answer, or until the last message of a stream.
+/// Dropped before that, its caller went away.
+struct Held {
+    record: Record,
+    /// Cancels the context of the call.
+    _guard: CancelGuard,
 }
 
 impl<B> tower::Service<Request<B>> for Door
@@ -192,46 +219,65 @@ where
 impl Inner {
     async fn answer<B>(&self, route: &Route, request: Request<B>) -> Response<ReplyBody>
     where
-        B: Body<Data = Bytes> + Send,
+        B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let headers = request.headers();
-        let allowed = self.allowed(headers);
-        let timeout = allowed.as_ref().copied().unwrap_or(self.timeout);
-        let deadline = Instant::now().checked_add(timeout);
-        let (cx, _guard) = Context::incoming(trace(headers), deadline);
+        let allowed = self.allowed(route, headers);
+        let most = allowed.as_ref().copied().unwrap_or(Some(self.timeout));
+        let deadline = most.and_then(|most| Instant::now().checked_add(most));
+        let (cx, guard) = Context::incoming(trace(headers), deadline);
         let cx = match request.extensions().get::<PeerIdentity>() {
             Some(service) => cx.with_value(service.clone()),
             None => cx,
         };
-        let mut record = Record::start(route.method, &route.metrics, cx.trace());
-        let caller = allowed.and_then(|_| self.caller(headers));
-        let result = match caller {
+        let mut held = Held {
+            record: Record::start(route.method, &route.metrics, cx.trace()),
+            _guard: guard,
+        };
+        let (cx, result) = match allowed.and_then(|_| self.caller(headers)) {
             Ok(caller) => {
                 let cx = match caller {
                     Some(principal) => {
-                        record.caller(&principal);
+                        held.record.caller(&principal);
                         cx.with_principal(principal)
                     }
                     None => cx,
                 };
-                outcome::contain(&cx, self.run(&cx, route, request)).await
+                let work = self.run(&cx, route, request, &mut held.record);
+                let result = outcome::contain(&cx, work).await;
+                (cx, result)
             }
-            Err(refusal) => Err(refusal),
+            Err(refusal) => (cx, Err(refusal)),
         };
-        record.finish(&result);
         match result {
-            Ok(message) => reply(ReplyBody::message(message)),
-            Err(error) => failure(&error),
+            Ok(Answer::One(message)) => {
+                held.record.finish(&Ok(()));
+                reply(ReplyBody::message(message))
+            }
+            Ok(Answer::Many(frames)) => {
+                held.record.sending();
+                reply(ReplyBody::stream(Flow::start(frames, cx, held)))
+            }
+            Err(error) => {
+                held.record.finish::<()>(&Err(error.clone()));
+                failure(&error)
+            }
         }
     }
 
     /// How long the call may take: what its caller gives it, and the configured time at most.
-    fn allowed(&self, headers: &HeaderMap) -> Result<Duration> {
+    /// `None` has no end of its own.
+    fn allowed(&self, route: &Route, headers: &HeaderMap) -> Result<Option<Duration>> {
+        let most = match (route.method.is_endless(), route.streams) {
+            (true, _) => None,
+            (false, true) => Some(self.stream_timeout),
+            (false, false) => Some(self.timeout),
+        };
         match headers.get("grpc-timeout") {
-            None => Ok(self.timeout),
+            None => Ok(most),
             Some(value) => timeout::parse(value)
-                .map(|given| given.min(self.timeout))
+                .map(|given| Some(most.map_or(given, |most| given.min(most))))
                 .ok_or_else(|| catalogue::TIMEOUT_MALFORMED.error()),
         }
     }
@@ -249,30 +295,61 @@ impl Inner {
         verifier.verify(Some(value)).map(Some)
     }
 
-    async fn run<B>(&self, cx: &Context, route: &Route, request: Request<B>) -> Result<Bytes>
+    /// The handler, with the one place around it where a call may still be refused.
+    async fn run<B>(
+        &self,
+        cx: &Context,
+        route: &Route,
+        request: Request<B>,
+        record: &mut Record,
+    ) -> Result<Answer>
     where
-        B: Body<Data = Bytes>,
+        B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
         let encoding =
             Encoding::of(&parts.headers).ok_or_else(|| catalogue::ENCODING_UNSUPPORTED.error())?;
-        let message = match frame::read_one(body, encoding, self.max_bytes).await {
-            Ok((Some(message), _)) => message,
-            Ok((None, _)) => return Err(malformed("it holds no message")),
-            Err(problem) => return Err(self.refused(problem)),
-        };
-        tenon_profile::handler(route.handler.call(cx.clone(), message)).await
-    }
-
-    fn refused(&self, problem: Problem) -> Error {
-        match problem {
-            Problem::TooLarge => catalogue::MESSAGE_TOO_LARGE
-                .error()
-                .param("limit", self.max_bytes),
-            Problem::Malformed(why) => malformed(why),
-            Problem::Broken(cause) => tenon_core::catalogue::CANCELLED.error().cause(cause),
+        match &route.handler {
+            Handler::One(handler) => {
+                let message = match frame::read_one(body, encoding, self.max_bytes).await {
+                    Ok((Some(message), _)) => message,
+                    Ok((None, _)) => return Err(malformed("it holds no message")),
+                    Err(problem) => return Err(refused(problem, self.max_bytes)),
+                };
+                tenon_profile::handler(handler(cx.clone(), message)).await
+            }
+            Handler::Many(handler) => {
+                let receiver = Receiver::new(body, encoding, self.max_bytes);
+                let messages = requests(receiver, self.max_bytes, record.receiving());
+                tenon_profile::handler(handler(cx.clone(), messages)).await
+            }
         }
+    }
+}
+
+/// The messages that the caller streams, as the handler takes them.
+fn requests<B>(receiver: Receiver<B>, limit: u64, count: Arc<AtomicU64>) -> Messages<Bytes>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    Messages::results(stream::unfold(
+        (receiver, count),
+        move |(mut receiver, count)| async move {
+            let next = std::future::poll_fn(|cx| receiver.poll_message(cx)).await?;
+            count.fetch_add(u64::from(next.is_ok()), Ordering::Relaxed);
+            let next = next.map_err(|problem| refused(problem, limit));
+            Some((next, (receiver, count)))
+        },
+    ))
+}
+
+fn refused(problem: Problem, limit: u64) -> Error {
+    match problem {
+        Problem::TooLarge => catalogue::MESSAGE_TOO_LARGE.error().param("limit", limit),
+        Problem::Malformed(why) => malformed(why),
+        Problem::Broken(cause) => tenon_core::catalogue::CANCELLED.error().cause(cause),
     }
 }
 

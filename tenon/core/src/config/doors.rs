@@ -19,6 +19,11 @@ pub struct RestConfig {
     /// How long a request may take, unless its route says otherwise. Default `3s`.
     #[serde(with = "duration::positive")]
     pub timeout: Duration,
+    /// How long a stream of events may take, unless its route says otherwise. Default `1h`:
+    /// browsers come back by themselves, and a stream that never ends would outlive the rights
+    /// that it was opened with.
+    #[serde(with = "duration::positive")]
+    pub stream_timeout: Duration,
     /// The largest body, counted after decompression. Default 1 MiB.
     pub max_bytes: u64,
     /// How many connections are held at once; further ones wait. Default 10,000.
@@ -42,6 +47,7 @@ impl Default for RestConfig {
         Self {
             listen: loopback(8080),
             timeout: Duration::from_secs(3),
+            stream_timeout: Duration::from_secs(3600),
             max_bytes: 1 << 20,
             max_connections: 10_000,
             header_timeout: Duration::from_secs(10),
@@ -61,6 +67,11 @@ pub struct RpcConfig {
     /// How long a call may take when its caller sets no deadline, and at most. Default `3s`.
     #[serde(with = "duration::positive")]
     pub timeout: Duration,
+    /// How long a call that streams messages may take, likewise. Default `1h`.
+    #[serde(with = "duration::positive")]
+    pub stream_timeout: Duration,
+    /// Who may ask what is served. Default `loopback`.
+    pub reflection: Reflection,
     /// The largest message. Default 4 MiB.
     pub max_bytes: u64,
     /// How many connections are held at once; further ones wait. Default 10,000.
@@ -80,6 +91,8 @@ impl Default for RpcConfig {
         Self {
             listen: loopback(9080),
             timeout: Duration::from_secs(3),
+            stream_timeout: Duration::from_secs(3600),
+            reflection: Reflection::Loopback,
             max_bytes: 4 << 20,
             max_connections: 10_000,
             grace: Duration::from_secs(25),
@@ -87,6 +100,19 @@ impl Default for RpcConfig {
             plaintext: Plaintext::Loopback,
         }
     }
+}
+
+/// Who may ask a gRPC door for the descriptors of its services. They tell the whole contract, so
+/// by default only those on the machine may: the same rule as that of the admin pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reflection {
+    /// Peers on a loopback address.
+    Loopback,
+    /// Every peer.
+    All,
+    /// No peer: the services of reflection are not there.
+    Nobody,
 }
 
 /// The section `admin`: health, metrics and the route table.

@@ -6,9 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{Request, Response, uri::Authority};
-use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
@@ -20,9 +18,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::fault::{Fault, chain};
+use super::{
+    fault::{Fault, chain},
+    outgoing::Outgoing,
+};
 
-type Sender = SendRequest<Full<Bytes>>;
+type Sender = SendRequest<Outgoing>;
 
 /// How long a connection may take to be made, its address looked up included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,6 +31,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long the peer may take to answer that.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of one answer may wait for its caller: what HTTP/2 itself begins with.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// How much may wait on a connection: all of its 256 streams, so that those which nobody reads
+/// hold up no other call. h2 derives from it how many small frames may wait.
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait.
@@ -75,22 +81,22 @@ impl Connection {
         &self.endpoint.address
     }
 
+    /// Sends a request. One that comes back with the fault was never written.
     pub(super) async fn send(
         &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Fault> {
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, (Fault, Option<Request<Outgoing>>)> {
         self.sender
             .try_send_request(request)
             .await
             .map_err(|mut error| {
-                // A request that comes back was never written.
-                let unsent = error.take_message().is_some();
+                let unsent = error.take_message();
                 let cause = Box::new(error.into_error());
-                if unsent {
-                    Fault::NotBegun(cause)
-                } else {
-                    Fault::of(cause)
-                }
+                let fault = match unsent {
+                    Some(_) => Fault::NotBegun(cause),
+                    None => Fault::of(cause),
+                };
+                (fault, unsent)
             })
     }
 }
@@ -243,7 +249,7 @@ impl Drop for Attempt {
     }
 }
 
-type Driver = http2::Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>;
+type Driver = http2::Connection<TokioIo<TcpStream>, Outgoing, TokioExecutor>;
 
 async fn open(address: &str) -> Result<(Sender, Driver), String> {
     let stream = TcpStream::connect(address)
@@ -257,6 +263,8 @@ async fn open(address: &str) -> Result<(Sender, Driver), String> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(64 << 10)
         .handshake(TokioIo::new(stream))
         .await

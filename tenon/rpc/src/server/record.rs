@@ -1,6 +1,12 @@
 //! The metrics and the access log line of one call.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tenon_core::{Code, Error, Principal, Result, TraceContext};
 use tenon_telemetry::RpcMethod;
@@ -8,17 +14,21 @@ use tenon_telemetry::RpcMethod;
 use crate::{Method, observe::Calling};
 
 /// A call on record. Dropped before it finished, its caller went away: status 1.
-pub(super) struct Record<'a> {
+pub(super) struct Record {
     method: &'static Method,
     trace: TraceContext,
     caller: Option<Arc<Principal>>,
-    calling: Option<Calling<'a>>,
+    calling: Option<Calling>,
+    /// The messages that came in, of a call that streams them.
+    received: Option<Arc<AtomicU64>>,
+    /// The messages that went out, of a call that streams them.
+    sent: Option<u64>,
 }
 
-impl<'a> Record<'a> {
+impl Record {
     pub(super) fn start(
         method: &'static Method,
-        metrics: &'a RpcMethod,
+        metrics: &RpcMethod,
         trace: &TraceContext,
     ) -> Self {
         Self {
@@ -26,11 +36,30 @@ impl<'a> Record<'a> {
             trace: *trace,
             caller: None,
             calling: Some(Calling::start(metrics)),
+            received: None,
+            sent: None,
         }
     }
 
     pub(super) fn caller(&mut self, principal: &Arc<Principal>) {
         self.caller = Some(principal.clone());
+    }
+
+    /// Where the messages are counted that the caller streams.
+    pub(super) fn receiving(&mut self) -> Arc<AtomicU64> {
+        self.received.get_or_insert_default().clone()
+    }
+
+    /// The call answers with a stream.
+    pub(super) fn sending(&mut self) {
+        self.sent = Some(0);
+    }
+
+    /// One more message of the answer was given to the connection.
+    pub(super) fn sent(&mut self) {
+        if let Some(sent) = &mut self.sent {
+            *sent += 1;
+        }
     }
 
     pub(super) fn finish<T>(mut self, result: &Result<T>) {
@@ -46,6 +75,7 @@ impl<'a> Record<'a> {
     }
 
     fn log(&self, code: Option<Code>, elapsed: Duration) {
+        let received = self.received.as_ref();
         tracing::info!(
             target: "access",
             method = self.method.path(),
@@ -53,6 +83,8 @@ impl<'a> Record<'a> {
             duration_ms = elapsed.as_secs_f64() * 1000.0,
             trace_id = %self.trace.trace_id(),
             caller = self.caller.as_ref().map(|principal| principal.subject()),
+            received = received.map(|count| count.load(Ordering::Relaxed)),
+            sent = self.sent,
         );
     }
 
@@ -96,7 +128,7 @@ pub(super) fn not_grpc(trace: &TraceContext, status: http::StatusCode) {
     );
 }
 
-impl Drop for Record<'_> {
+impl Drop for Record {
     fn drop(&mut self) {
         if let Some(calling) = self.calling.take() {
             let elapsed = calling.abandon();
