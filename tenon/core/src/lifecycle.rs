@@ -61,6 +61,11 @@ impl Lifecycle {
         *self.stage.borrow()
     }
 
+    /// Tells of each change of the stage.
+    pub fn stages(&self) -> watch::Receiver<Stage> {
+        self.stage.subscribe()
+    }
+
     /// Resolves when the process was told to stop.
     pub async fn draining(&self) {
         self.drain.cancelled().await;

@@ -122,8 +122,10 @@ pub(crate) struct Call {
     pub(crate) breach: Option<Arc<Breach>>,
     pub(crate) calling: Option<Calling>,
     /// Told how the call ended, and after how long.
-    pub(crate) told: Option<Box<dyn FnOnce(&Result<()>, Duration) + Send>>,
+    pub(crate) told: Option<Told>,
 }
+
+type Told = Box<dyn FnOnce(&Result<()>, Duration) + Send>;
 
 impl Call {
     pub(crate) fn end(mut self, ended: &Result<()>) {

@@ -485,3 +485,34 @@ async fn what_a_message_of_a_stream_costs() {
     }
     let _ = FeedClient::local(stand::feed().0);
 }
+
+/// `HealthCheckRequest` and `HealthCheckResponse`, as they stand on the wire.
+async fn watch(stand: &Stand, service: &str) -> Messages<i64> {
+    let method = tenon_rpc::Method::dynamic("/grpc.health.v1.Health/Watch", false).unwrap();
+    let channel = channel(stand.house.as_ref().unwrap().address, &Metrics::new());
+    let asked = prost::Message::encode_to_vec(&service.to_owned());
+    let cx = Context::background();
+    let replies = channel.server_stream_bytes(&cx, method, asked.into()).await;
+    let status = |bytes: bytes::Bytes| prost::Message::decode(bytes).unwrap();
+    replies.unwrap().map(status)
+}
+
+#[tokio::test]
+async fn watchers_of_health_are_told_of_the_drain_and_let_go() {
+    let stand = Stand::remote().await;
+    let (serving, not_serving, unknown) = (1, 2, 3);
+    let mut known = Vec::new();
+    for name in ["", "feed.FeedService"] {
+        let mut told = watch(&stand, name).await;
+        assert_eq!(told.try_next().await.unwrap(), Some(serving));
+        known.push(told);
+    }
+    let mut other = watch(&stand, "no.such.Service").await;
+    assert_eq!(other.try_next().await.unwrap(), Some(unknown));
+    stand.house.as_ref().unwrap().life.drain();
+    for mut told in known {
+        assert_eq!(told.try_next().await.unwrap(), Some(not_serving));
+        assert_eq!(told.try_next().await.unwrap(), None);
+    }
+    assert_eq!(other.try_next().await.unwrap(), None);
+}
