@@ -127,6 +127,14 @@ pub static BODY_TOO_LARGE: Entry = Entry::new(
     "请求体超过 {limit} 字节",
 )
 .http(413);
+/// The body came so slowly that it was not waited for any longer.
+pub static BODY_TOO_SLOW: Entry = Entry::new(
+    "BODY_TOO_SLOW",
+    Code::DeadlineExceeded,
+    "the request body came too slowly; send it at 512 bytes a second at least",
+    "请求体传输过慢，至少应为每秒 512 字节",
+)
+.http(408);
 /// The body's content type or encoding is none that the route takes.
 pub static MEDIA_TYPE_UNSUPPORTED: Entry = Entry::new(
     "MEDIA_TYPE_UNSUPPORTED",
@@ -198,6 +206,7 @@ pub static ALL: &[&Entry] = &[
     &REQUEST_INVALID,
     &BODY_MALFORMED,
     &BODY_TOO_LARGE,
+    &BODY_TOO_SLOW,
     &MEDIA_TYPE_UNSUPPORTED,
     &ROUTE_NOT_FOUND,
     &METHOD_NOT_ALLOWED,

@@ -10,14 +10,22 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::{Options, Protocol};
+use crate::{
+    Options, Protocol,
+    outflow::{Backlog, Resets, Windows},
+};
+
+/// The largest piece of a response that is handed on at once. An HTTP/2 peer that reads nothing
+/// is only noticed while pieces are left here, and what was handed on is held for it.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// What an HTTP/2 client sends before anything else: its preface and a frame of settings.
 const GREETING_BYTES: usize = 24 + 9;
@@ -28,6 +36,7 @@ pub(crate) struct Activity {
     protocol: Protocol,
     header_timeout: Duration,
     idle_timeout: Duration,
+    unread_timeout: Duration,
     accepted: Instant,
     /// Requests whose response has not been handed to the network whole.
     requests: AtomicUsize,
@@ -40,8 +49,12 @@ pub(crate) struct Activity {
     /// When the wait for a request, or for the rest of its head, began: milliseconds after
     /// `accepted`.
     waiting_since: AtomicU64,
-    /// When the peer stopped taking what is written, plus one; zero while it takes it.
-    stalled_since: AtomicU64,
+    /// What the socket has not taken yet.
+    backlog: Backlog,
+    /// What an HTTP/2 peer has given no room for.
+    windows: Windows,
+    /// What an HTTP/2 peer asked for and reset.
+    resets: Resets,
 }
 
 impl Activity {
@@ -50,22 +63,29 @@ impl Activity {
             protocol: options.protocol,
             header_timeout: options.header_timeout,
             idle_timeout: options.idle_timeout,
+            unread_timeout: options.unread_timeout,
             accepted: Instant::now(),
             requests: AtomicUsize::new(0),
             head: AtomicBool::new(true),
             touched: AtomicBool::new(false),
             greeted: AtomicUsize::new(0),
             waiting_since: AtomicU64::new(0),
-            stalled_since: AtomicU64::new(0),
+            backlog: Backlog::default(),
+            windows: Windows::default(),
+            resets: Resets::new(),
         }
     }
 
     /// Until when the connection may go on as it is. Work on a request has no limit here: its
     /// deadline is the door's affair.
     pub(crate) fn due(&self) -> Instant {
-        let stalled = self.stalled_since.load(Relaxed);
-        if stalled > 0 {
-            return self.at(stalled - 1) + self.idle_timeout;
+        let unread = self.unread_timeout;
+        let unread = match (self.backlog.due(unread), self.windows.due(unread)) {
+            (Some(socket), Some(windows)) => Some(socket.min(windows)),
+            (socket, windows) => socket.or(windows),
+        };
+        if let Some(unread) = unread {
+            return self.accepted + unread;
         }
         if self.requests.load(Relaxed) > 0 {
             return Instant::now() + self.idle_timeout;
@@ -85,9 +105,12 @@ impl Activity {
 
     /// Whether the connection only rests: no request, no head, no stalled write.
     pub(crate) fn resting(&self) -> bool {
-        self.requests.load(Relaxed) == 0
-            && !self.head.load(Relaxed)
-            && self.stalled_since.load(Relaxed) == 0
+        self.requests.load(Relaxed) == 0 && !self.head.load(Relaxed) && !self.backlog.exists()
+    }
+
+    /// Whether an HTTP/2 peer resets too much of what it asks for.
+    pub(crate) fn is_abused(&self) -> bool {
+        self.protocol == Protocol::Http2 && self.resets.are_too_many()
     }
 
     pub(crate) fn bytes_came(&self, count: usize) {
@@ -106,22 +129,26 @@ impl Activity {
     }
 
     pub(crate) fn write_waits(&self) {
-        if self.stalled_since.load(Relaxed) == 0 {
-            self.stalled_since.store(self.now() + 1, Relaxed);
-        }
+        self.backlog.waits(self.now());
     }
 
-    pub(crate) fn write_went(&self) {
-        if self.stalled_since.load(Relaxed) != 0 {
-            self.stalled_since.store(0, Relaxed);
-        }
+    pub(crate) fn write_went(&self, bytes: usize) {
+        self.backlog.went(bytes);
+    }
+
+    pub(crate) fn all_is_written(&self) {
+        self.backlog.cleared();
     }
 
     /// A request came in whole; it counts until the guard is dropped.
     pub(crate) fn request(self: &Arc<Self>) -> InFlight {
         self.requests.fetch_add(1, Relaxed);
         self.head.store(false, Relaxed);
-        InFlight(self.clone())
+        InFlight {
+            activity: self.clone(),
+            waits_for_window: false,
+            ended: false,
+        }
     }
 
     fn now(&self) -> u64 {
@@ -135,11 +162,41 @@ impl Activity {
 
 /// One request in flight.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Activity>);
+pub(crate) struct InFlight {
+    activity: Arc<Activity>,
+    /// Whether a piece of the response waits to be asked for.
+    waits_for_window: bool,
+    /// Whether the response was handed on to its end.
+    ended: bool,
+}
+
+impl InFlight {
+    fn window_closes(&mut self) {
+        if self.activity.protocol == Protocol::Http2 && !self.waits_for_window {
+            self.waits_for_window = true;
+            self.activity.windows.wait(self.activity.now());
+        }
+    }
+
+    fn window_opens(&mut self) {
+        if self.waits_for_window {
+            self.waits_for_window = false;
+            self.activity.windows.open(self.activity.now());
+        }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let activity = &self.0;
+        self.window_opens();
+        let activity = &self.activity;
+        if activity.protocol == Protocol::Http2 {
+            if self.ended {
+                activity.resets.answered();
+            } else {
+                activity.resets.reset();
+            }
+        }
         activity.waiting_since.store(activity.now(), Relaxed);
         activity.requests.fetch_sub(1, Relaxed);
     }
@@ -149,31 +206,76 @@ pin_project_lite::pin_project! {
     /// A response body, or none, that keeps its request in flight until it is sent or dropped.
     pub(crate) struct Tracked<B> {
         #[pin]
-        pub(crate) body: Option<B>,
-        pub(crate) in_flight: InFlight,
+        body: Option<B>,
+        // What is left of a large piece.
+        rest: Bytes,
+        in_flight: InFlight,
+    }
+}
+
+impl<B: Body> Tracked<B> {
+    pub(crate) fn new(body: Option<B>, mut in_flight: InFlight) -> Self {
+        if body.as_ref().is_none_or(Body::is_end_stream) {
+            in_flight.ended = true;
+        } else {
+            in_flight.window_closes();
+        }
+        Self {
+            body,
+            rest: Bytes::new(),
+            in_flight,
+        }
     }
 }
 
 impl<B: Body> Body for Tracked<B> {
-    type Data = B::Data;
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.project().body.as_pin_mut() {
-            Some(body) => body.poll_frame(cx),
-            None => Poll::Ready(None),
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        this.in_flight.window_opens();
+        if this.rest.is_empty() {
+            let Some(mut body) = this.body.as_pin_mut() else {
+                return Poll::Ready(None);
+            };
+            let Some(frame) = ready!(body.as_mut().poll_frame(cx)?) else {
+                this.in_flight.ended = true;
+                return Poll::Ready(None);
+            };
+            this.in_flight.ended = frame.is_trailers() || body.is_end_stream();
+            match frame.into_data() {
+                // Whole and without a copy, when it is one piece of memory.
+                Ok(mut data) => *this.rest = data.copy_to_bytes(data.remaining()),
+                Err(other) => {
+                    let trailers = other.into_trailers().unwrap_or_default();
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+            }
         }
+        let piece = this.rest.split_to(this.rest.len().min(PIECE_BYTES));
+        if !this.rest.is_empty() || !this.in_flight.ended {
+            this.in_flight.window_closes();
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.rest.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let none = || SizeHint::with_exact(0);
-        self.body.as_ref().map_or_else(none, Body::size_hint)
+        let mut hint = self.body.as_ref().map_or_else(none, Body::size_hint);
+        let rest = self.rest.len() as u64;
+        let upper = hint.upper().map(|upper| upper + rest);
+        hint.set_lower(hint.lower() + rest);
+        if let Some(upper) = upper {
+            hint.set_upper(upper);
+        }
+        hint
     }
 }

@@ -164,7 +164,7 @@ impl Connection {
                     Ok(call) => call.await?.map(Some),
                     Err(refused) => refused.map(|()| None),
                 };
-                Ok::<_, Infallible>(response.map(|body| Tracked { body, in_flight }))
+                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, in_flight)))
             }
         });
         match self.options.protocol {
@@ -184,6 +184,9 @@ impl Connection {
                     .max_concurrent_streams(STREAMS)
                     .initial_stream_window_size(STREAM_WINDOW)
                     .initial_connection_window_size(CONNECTION_WINDOW)
+                    // A caller may cancel at once all that it may have begun; who does so again
+                    // and again is `Activity`'s affair.
+                    .max_pending_accept_reset_streams(STREAMS as usize)
                     .max_header_list_size(HEAD_BYTES as u32)
                     .serve_connection(io, service);
                 self.drive(served, activity).await
@@ -221,6 +224,10 @@ impl Connection {
             }
             if gone.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::PeerGone);
+            }
+            if activity.is_abused() {
+                tracing::warn!(peer = %self.peer.ip(), "closed: a client resets the calls that it makes");
+                return Poll::Ready(End::Abused);
             }
             if cut.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Cut);
@@ -294,6 +301,8 @@ enum End {
     PeerGone,
     /// The peer let a limit of time pass.
     Expired,
+    /// The peer resets what it asks for.
+    Abused,
     /// The process stops, and nothing had been asked.
     Drained,
     /// The process stops, and the grace is over.

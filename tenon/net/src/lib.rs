@@ -10,6 +10,7 @@ mod connection;
 mod head;
 mod listen;
 mod marked;
+mod outflow;
 mod socket;
 pub mod tls;
 
@@ -21,6 +22,9 @@ pub use accept::serve;
 pub use listen::{BindError, bind};
 pub use tenon_core::PeerIdentity;
 pub use tls::{ClientTls, ServerTls};
+
+/// A phone that loses its network is back within a minute, or its connection is not.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The address of the peer, in the extensions of every request: the socket's, never a header's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +49,11 @@ pub struct Options {
     /// How long a client may take for the head of a request, counted from its first byte; for
     /// the first request from the moment the connection was accepted.
     pub header_timeout: Duration,
-    /// How long a connection may be kept open between requests, and how long a client may leave
-    /// a response unread.
+    /// How long a connection may be kept open between requests.
     pub idle_timeout: Duration,
+    /// How long a client may leave a response unread; a client that reads must take at least half
+    /// a kibibyte a second beyond that.
+    pub unread_timeout: Duration,
     /// How long requests in flight may still run once the process was told to stop.
     pub grace: Duration,
     /// Speaks TLS; `None` is plaintext. Each request of a client that showed a certificate
@@ -70,6 +76,7 @@ impl Options {
             max_connections: config.max_connections,
             header_timeout: config.header_timeout,
             idle_timeout: Duration::from_secs(60),
+            unread_timeout: UNREAD_TIMEOUT,
             grace: config.grace,
             tls: None,
         }
@@ -83,6 +90,7 @@ impl Options {
             max_connections: config.max_connections,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30 * 60),
+            unread_timeout: UNREAD_TIMEOUT,
             grace: config.grace,
             tls: None,
         }
@@ -95,6 +103,7 @@ impl Options {
             max_connections: 256,
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
+            unread_timeout: UNREAD_TIMEOUT,
             grace: Duration::from_secs(1),
             tls: None,
         }

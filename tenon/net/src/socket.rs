@@ -110,7 +110,7 @@ impl Socket {
             match send(tcp) {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
                 outcome => {
-                    self.activity.write_went();
+                    self.activity.write_went(*outcome.as_ref().unwrap_or(&0));
                     return Poll::Ready(outcome);
                 }
             }
@@ -140,6 +140,8 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Who writes flushes when it has handed over all it holds.
+        self.activity.all_is_written();
         Poll::Ready(Ok(()))
     }
 

@@ -76,7 +76,7 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
 #[tokio::test]
 async fn a_client_that_does_not_read_its_answer_is_cut() {
     let options = Options {
-        idle_timeout: Duration::from_millis(200),
+        unread_timeout: Duration::from_millis(200),
         ..patient()
     };
     let server = start(options, |_| async { text(vec![b'x'; 64 << 20]) }).await;

@@ -2,6 +2,8 @@
 //!
 //! Nothing is read here before the operation asks for it; the limits travel with the body.
 
+mod pace;
+
 use std::{
     io,
     pin::Pin,
@@ -24,6 +26,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 use tower::BoxError;
 
+use self::pace::Pace;
 use crate::Request;
 
 /// What a compressed body may be larger than the limit of its content: a body that does not
@@ -263,6 +266,7 @@ struct Limited<B> {
     limit: u64,
     /// Who is told of the end.
     reading: Reading,
+    pace: Pace,
 }
 
 impl<B> Limited<B> {
@@ -272,6 +276,7 @@ impl<B> Limited<B> {
             left,
             limit,
             reading,
+            pace: Pace::default(),
         }
     }
 }
@@ -287,7 +292,11 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            ready!(self.pace.poll_late(cx));
+            return Poll::Ready(Some(Err(catalogue::BODY_TOO_SLOW.error().into())));
+        };
+        let Some(frame) = frame else {
             self.reading.end();
             return Poll::Ready(None);
         };
@@ -297,6 +306,7 @@ where
             self.reading.end();
         }
         let came = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.pace.came(came);
         match self.left.checked_sub(came) {
             Some(left) => {
                 self.left = left;

@@ -161,6 +161,32 @@ async fn a_body_that_trickles_ends_with_the_deadline() {
     assert_eq!(&first, b"HTTP/1.1 504");
 }
 
+#[tokio::test]
+async fn a_body_that_dawdles_is_ended_before_a_patient_deadline() {
+    static PATIENT: Route =
+        Route::new(Method::Post, "/patient", "patient").timeout(Duration::from_secs(3600));
+    let routes = Routes::new(()).route(&PATIENT, |_, _, body: Value| async move { Ok(body) });
+    let router = tenon_rest::with_fallbacks(door::door(routes.build()).router().unwrap());
+    tokio::time::pause();
+    // A byte each second; the clock stands still otherwise.
+    let pieces = futures_util::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Some((Ok::<_, std::io::Error>(" "), ()))
+    });
+    let started = tokio::time::Instant::now();
+    let request = door::post("/patient")
+        .body(axum::body::Body::from_stream(pieces))
+        .unwrap();
+    let answer = door::send(&router, request).await;
+    assert_eq!(answer.status.as_u16(), 408);
+    assert!(String::from_utf8_lossy(&answer.body).contains("BODY_TOO_SLOW"));
+    assert!(
+        started.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
 /// What is sent in one go, and whether its connection can carry another request.
 #[tokio::test]
 async fn who_is_answered_before_his_body_was_read_is_told_that_the_connection_closes() {

@@ -36,6 +36,7 @@ pub(crate) fn patient() -> Options {
         max_connections: 100,
         header_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(30),
+        unread_timeout: Duration::from_secs(30),
         grace: Duration::from_secs(30),
         tls: None,
     }
