@@ -1,5 +1,9 @@
 //! Peers that abuse HTTP/2, and readers that dawdle: each is cut, others are served meanwhile, and
 //! the cost is printed.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure here is the failure of a test"
+)]
 
 #[path = "support/server.rs"]
 mod server;
@@ -115,15 +119,15 @@ struct Flood {
 }
 
 impl Flood {
-    fn print(&self, what: &str) {
-        eprintln!(
+    fn figures(&self, what: &str) -> String {
+        format!(
             "{what}: {} sent, closed: {}, GOAWAY: {}, {:.2} s of CPU (both sides) in {:.2} s",
             self.sent,
             self.closed,
             self.goaway(),
             self.cpu.as_secs_f64(),
             self.elapsed.as_secs_f64()
-        );
+        )
     }
 
     /// Whether a frame of kind 7 is among the answer.
@@ -155,7 +159,7 @@ async fn who_resets_what_it_asks_for_is_cut() {
         pair
     })
     .await;
-    attack.print("rapid reset");
+    println!("{}", attack.figures("rapid reset"));
     assert!(attack.closed, "the connection still stands");
     assert!(attack.sent < 100_000, "{} calls were taken", attack.sent);
 }
@@ -185,7 +189,7 @@ async fn a_slow_rapid_reset_is_cut_as_well() {
         stream.send_reset(h2::Reason::CANCEL);
         made += 1;
     }
-    eprintln!("reset of begun calls: cut after {made} calls");
+    println!("reset of begun calls: cut after {made} calls");
     assert!(made < 20_000, "nobody cut the connection");
 }
 
@@ -237,7 +241,7 @@ async fn a_head_that_never_ends_is_cut() {
         _ => frame(9, 0, 1, &field),
     })
     .await;
-    attack.print("endless head");
+    println!("{}", attack.figures("endless head"));
     assert!(attack.closed && attack.sent < 10_000);
     call(&server).await;
 }
@@ -256,8 +260,8 @@ async fn pings_and_settings_stop_nobody_else() {
             slowest
         };
         let attack = attack.await.unwrap();
-        attack.print(what);
-        eprintln!("slowest good call meanwhile: {slowest:?}");
+        println!("{}", attack.figures(what));
+        println!("slowest good call meanwhile: {slowest:?}");
     }
 }
 
