@@ -181,8 +181,11 @@ async fn carry(client: TcpStream, state: &State, number: u64) {
         _ = cuts.changed() => false,
     };
     if !is_whole {
-        reset(to_client.as_ref());
-        reset(to_upstream.as_ref());
+        for half in [to_client, to_upstream] {
+            reset(half.as_ref());
+            // Dropping it would send an orderly end first.
+            half.forget();
+        }
     }
 }
 
