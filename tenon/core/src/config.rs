@@ -11,6 +11,7 @@ mod gateway;
 mod log;
 mod registration;
 mod sources;
+mod resilience;
 mod store;
 mod tls;
 
@@ -31,6 +32,7 @@ pub use gateway::{
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use registration::RegistrationConfig;
 pub use sources::{DnsConfig, EtcdConfig, EtcdTls, KubernetesConfig, PortName};
+pub use resilience::{Guards, RateLimitBy, RateLimitConfig, SharedLimitsConfig, SheddingConfig};
 pub use store::StoreConfig;
 pub use tls::{ClientAuth, ClientTlsConfig, Plaintext, ServerTlsConfig};
 

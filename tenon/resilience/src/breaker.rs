@@ -123,7 +123,10 @@ impl Breaker {
     pub fn admit_at(&self, now: Instant) -> Result<Permit<'_>, Rejected> {
         let tick = self.ticks.at(now);
         if self.failed.load(Relaxed) + BUCKETS as u64 <= tick || self.try_pass(tick, now) {
-            return Ok(Permit { breaker: self });
+            return Ok(Permit {
+                breaker: self,
+                open: true,
+            });
         }
         self.refusals.add(tick, 1);
         if !self.refusing.swap(true, Relaxed) {
@@ -261,11 +264,13 @@ impl History {
 }
 
 /// A call that was let through. Say how it ended; dropped without a word it counts as nothing,
-/// which is right for a caller that left.
+/// which is right for a caller that left, and as a failure when a panic drops it.
 #[derive(Debug)]
 #[must_use = "say how the call ended, or the breaker learns nothing"]
 pub struct Permit<'a> {
     breaker: &'a Breaker,
+    /// Nothing was said yet.
+    open: bool,
 }
 
 impl Permit<'_> {
@@ -275,7 +280,8 @@ impl Permit<'_> {
     }
 
     /// [`Permit::success`] for who has just read the clock.
-    pub fn success_at(self, now: Instant) {
+    pub fn success_at(mut self, now: Instant) {
+        self.open = false;
         self.breaker.succeed(now);
     }
 
@@ -285,7 +291,8 @@ impl Permit<'_> {
     }
 
     /// [`Permit::failure`] for who has just read the clock.
-    pub fn failure_at(self, now: Instant) {
+    pub fn failure_at(mut self, now: Instant) {
+        self.open = false;
         self.breaker.fail(now);
     }
 
@@ -303,6 +310,14 @@ impl Permit<'_> {
             None | Some(Verdict::Success) => self.success_at(now),
             Some(Verdict::Failure) => self.failure_at(now),
             Some(Verdict::Nothing) => self.ignore(),
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.open && std::thread::panicking() {
+            self.breaker.fail(Instant::now());
         }
     }
 }

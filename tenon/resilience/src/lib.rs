@@ -5,13 +5,29 @@
 //! or clients. Time is passed in where a caller has read the clock already (`admit_at`), chance
 //! comes from a [`Random`] with a seed, so that each rule is tested against its formula.
 
+pub mod address;
 pub mod breaker;
+pub mod cpu;
+mod criticality;
+mod delay;
+pub mod gate;
 pub mod gradient;
+mod guards;
+mod limits;
 mod random;
+pub mod rate_limit;
 pub mod retry;
+mod shared;
+pub mod shedder;
 mod window;
 
+pub use address::Network;
 pub use breaker::{Breaker, Failures, Rejected};
+pub use criticality::Criticality;
+pub use gate::{Gate, Place, Refusal};
 pub use gradient::Limit;
+pub use guards::{Change, DoorGuards};
+pub use limits::{Key, Limiter, Quota};
 pub use random::Random;
 pub use retry::{Budget, Retry};
+pub use shedder::Shedder;

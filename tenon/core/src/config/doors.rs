@@ -8,7 +8,10 @@ use std::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Plaintext, ServerTlsConfig, at_least_one, duration};
+use super::{
+    Guards, Plaintext, RateLimitConfig, ServerTlsConfig, SharedLimitsConfig, SheddingConfig,
+    at_least_one, duration, resilience::MAX_IN_FLIGHT,
+};
 
 /// The section `rest`: the REST door.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +43,35 @@ pub struct RestConfig {
     pub tls: Option<ServerTlsConfig>,
     /// Where plaintext is good enough: `loopback`, or `allowed` anywhere. Default `loopback`.
     pub plaintext: Plaintext,
+    /// Whether a route whose requests fail is refused for a while. Default true.
+    pub breaker: bool,
+    /// Refusing early what could not be done in time.
+    pub shedding: SheddingConfig,
+    /// How many requests of one route may be in flight, unless the route says otherwise.
+    /// Default 10,000.
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_in_flight: usize,
+    /// How often may be asked. Default: as often as anybody likes.
+    pub rate_limits: Vec<RateLimitConfig>,
+    /// Where instances count the limits together that say so.
+    pub shared_limits: Option<SharedLimitsConfig>,
+    /// Proxies whose `x-forwarded-for` is believed, as addresses or networks. Default: none, and
+    /// the address of a client is that of its socket.
+    pub trusted_proxies: Vec<String>,
+}
+
+impl RestConfig {
+    /// The part that guards the door.
+    pub fn guards(&self) -> Guards {
+        Guards {
+            breaker: self.breaker,
+            shedding: self.shedding.clone(),
+            max_in_flight: self.max_in_flight,
+            rate_limits: self.rate_limits.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
+            shared_limits: self.shared_limits.clone(),
+        }
+    }
 }
 
 impl Default for RestConfig {
@@ -54,6 +86,12 @@ impl Default for RestConfig {
             grace: Duration::from_secs(25),
             tls: None,
             plaintext: Plaintext::Loopback,
+            breaker: true,
+            shedding: SheddingConfig::default(),
+            max_in_flight: MAX_IN_FLIGHT,
+            rate_limits: Vec::new(),
+            shared_limits: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -84,6 +122,32 @@ pub struct RpcConfig {
     pub tls: Option<ServerTlsConfig>,
     /// Where plaintext is good enough: `loopback`, or `allowed` anywhere. Default `loopback`.
     pub plaintext: Plaintext,
+    /// Whether a method whose calls fail is refused for a while. Default true.
+    pub breaker: bool,
+    /// Refusing early what could not be done in time.
+    pub shedding: SheddingConfig,
+    /// How many calls of one method may be in flight.
+    /// Default 10,000.
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_in_flight: usize,
+    /// How often may be asked. Default: as often as anybody likes.
+    pub rate_limits: Vec<RateLimitConfig>,
+    /// Where instances count the limits together that say so.
+    pub shared_limits: Option<SharedLimitsConfig>,
+}
+
+impl RpcConfig {
+    /// The part that guards the door.
+    pub fn guards(&self) -> Guards {
+        Guards {
+            breaker: self.breaker,
+            shedding: self.shedding.clone(),
+            max_in_flight: self.max_in_flight,
+            rate_limits: self.rate_limits.clone(),
+            trusted_proxies: Vec::new(),
+            shared_limits: self.shared_limits.clone(),
+        }
+    }
 }
 
 impl Default for RpcConfig {
@@ -98,6 +162,11 @@ impl Default for RpcConfig {
             grace: Duration::from_secs(25),
             tls: None,
             plaintext: Plaintext::Loopback,
+            breaker: true,
+            shedding: SheddingConfig::default(),
+            max_in_flight: MAX_IN_FLIGHT,
+            rate_limits: Vec::new(),
+            shared_limits: None,
         }
     }
 }

@@ -1,0 +1,200 @@
+//! The gate before one route or method: in-flight limit, shedder and breaker, in this order.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tenon_core::{Error, catalogue};
+use tokio::time::Instant;
+
+use crate::{
+    Breaker, Criticality, Failures, Rejected, Shedder,
+    breaker::{Permit, Verdict},
+    shedder::{Flight, Reason, Stage},
+};
+
+/// When a caller who was shed may come again. A shorter time would bring it back into the same
+/// overload; a longer one leaves the service idle after it.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A deadline that its caller set this much shorter than the route's time says nothing about the
+/// route: by short deadlines a caller could else open the breaker for everybody.
+const SHORTENED: u32 = 2;
+
+/// What all gates of a door share, and an operator may change at run time. Cheap to clone:
+/// clones are one.
+#[derive(Debug, Clone)]
+pub(crate) struct Controls {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shedder: Shedder,
+    breaker: AtomicBool,
+    places: AtomicUsize,
+}
+
+impl Controls {
+    pub(crate) fn new(shedder: Shedder) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                shedder,
+                breaker: AtomicBool::new(true),
+                places: AtomicUsize::new(usize::MAX),
+            }),
+        }
+    }
+
+    pub(crate) fn set_shedding(&self, enabled: bool, threshold: u32) {
+        self.inner.shedder.set(enabled, threshold);
+    }
+
+    pub(crate) fn set_breaker(&self, enabled: bool) {
+        self.inner.breaker.store(enabled, Relaxed);
+    }
+
+    pub(crate) fn set_places(&self, places: usize) {
+        self.inner.places.store(places, Relaxed);
+    }
+}
+
+/// What a door says of one of its routes or methods.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// As rate limits name it and the log shows it: `POST /api/v1/submission`.
+    pub name: Arc<str>,
+    /// Whom overload hits first.
+    pub criticality: Criticality,
+    /// How long a request may take.
+    pub time: Duration,
+    /// How many may be in flight, instead of the door's number.
+    pub places: Option<usize>,
+}
+
+/// The gate before one route or method.
+#[derive(Debug)]
+pub struct Gate {
+    controls: Controls,
+    stage: Stage,
+    breaker: Breaker,
+    failures: Failures,
+    places: Option<usize>,
+    time: Duration,
+}
+
+impl Gate {
+    pub(crate) fn new(controls: Controls, place: &Place) -> Self {
+        Self {
+            stage: controls.inner.shedder.stage(place.criticality, place.time),
+            breaker: Breaker::new(place.name.clone()),
+            failures: Failures::DEFAULT,
+            places: place.places,
+            time: place.time,
+            controls,
+        }
+    }
+
+    /// Lets a request in, before anything was read of it.
+    ///
+    /// # Errors
+    /// There is no place, or it is shed.
+    pub async fn enter(&self, now: Instant) -> Result<Flight<'_>, Refusal> {
+        let places = self.places();
+        self.stage.enter(now, places).await.map_err(Refusal::Shed)
+    }
+
+    /// Asks the breaker, right before the work: what was refused on the way says nothing about
+    /// the work.
+    ///
+    /// # Errors
+    /// The work fails too often.
+    pub fn admit(&self, now: Instant) -> Result<Option<Permit<'_>>, Refusal> {
+        if !self.controls.inner.breaker.load(Relaxed) {
+            return Ok(None);
+        }
+        self.breaker
+            .admit_at(now)
+            .map(Some)
+            .map_err(Refusal::Breaker)
+    }
+
+    /// Tells breaker and shedder how the work ended that was given `allowed` time. `error` is
+    /// `None` for a success.
+    pub fn finish(
+        &self,
+        flight: Flight<'_>,
+        permit: Option<Permit<'_>>,
+        error: Option<&Error>,
+        allowed: Duration,
+    ) {
+        let now = Instant::now();
+        let verdict = error.map_or(Verdict::Success, |error| self.verdict(error, allowed));
+        match (verdict, permit) {
+            (Verdict::Success, Some(permit)) => permit.success_at(now),
+            (Verdict::Failure, Some(permit)) => permit.failure_at(now),
+            (Verdict::Nothing, Some(permit)) => permit.ignore(),
+            (_, None) => {}
+        }
+        if verdict == Verdict::Success {
+            flight.pass(now);
+        }
+    }
+
+    fn verdict(&self, error: &Error, allowed: Duration) -> Verdict {
+        let expired = error.is(&catalogue::DEADLINE_EXCEEDED);
+        if expired && allowed * SHORTENED < self.time {
+            return Verdict::Nothing;
+        }
+        self.failures.verdict(error)
+    }
+
+    /// The breaker, for metrics.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// Whom overload hits first.
+    pub fn criticality(&self) -> Criticality {
+        self.stage.criticality()
+    }
+
+    /// How many requests may be in flight.
+    pub fn places(&self) -> usize {
+        self.places
+            .unwrap_or_else(|| self.controls.inner.places.load(Relaxed))
+    }
+}
+
+/// Why a gate refused a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There was no place, or it was shed.
+    Shed(Reason),
+    /// The breaker is open.
+    Breaker(Rejected),
+}
+
+impl Refusal {
+    /// All that [`Refusal::as_str`] may answer.
+    pub const ALL: [&'static str; 5] = ["in-flight", "wait", "cpu", "slow", "breaker"];
+
+    /// As metrics write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shed(reason) => reason.as_str(),
+            Self::Breaker(_) => "breaker",
+        }
+    }
+
+    /// The error for the caller.
+    pub fn error(self) -> Error {
+        match self {
+            Self::Shed(_) => catalogue::OVERLOADED.error().retry_after(RETRY_AFTER),
+            Self::Breaker(rejected) => rejected.into(),
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! Adaptive load shedding: what cannot be done in time is refused before work is spent on it.
+//!
+//! Three queues can grow, and each has its rule. A request is refused by the first that says so.
+//!
+//! 1. **The queue before the worker threads** (CPU). Once the module `delay` finds it
+//!    standing, each request measures its own wait there and is refused above a target: 20 ms
+//!    for what is sheddable, 40 ms, and 80 ms for what is critical. Source: DAGOR of WeChat, with
+//!    the standing queue of CoDel.
+//! 2. **The work that is in flight while the CPU is short.** Source: go-zero's
+//!    `core/load/adaptiveshedder.go`: with the CPU at the threshold (900 permille; half way to
+//!    1000 for what is critical), or within 1 s of a drop there, a request is refused while
+//!    in-flight and its mean (beta 0.9) are above `max pass a second * min RT * factor`, over 5 s
+//!    in 50 buckets, where the factor falls from 1 at the threshold to 0.1 at 1000.
+//! 3. **The queue before something that this service waits for** (a database, a peer). The CPU
+//!    is idle then and the first two see nothing. By Little's law a new request waits
+//!    `in flight / passes a second`. It is refused once that is more than its share of the
+//!    route's time (an eighth, a quarter, a half), more than twice the work of the service at its
+//!    best is in flight, and that has stood for as long as the share.
+//!
+//! Rule 1 alone holds goodput when handlers compute: on an asynchronous runtime such a handler
+//! never leaves its thread, so that rule 2 sees no more in flight than there are threads. Rules 2
+//! and 3 count per route, because their times are those of one kind of work.
+//!
+//! A route with fewer than [`FLIGHT_MIN`] in flight is never shed by rules 2 and 3.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    Criticality, cpu,
+    delay::{self, Delay},
+    window::{Ring, Ticks},
+};
+
+/// The window, 5 s, in buckets of 100 ms.
+const BUCKETS: usize = 50;
+const BUCKET: Duration = Duration::from_millis(100);
+const BUCKETS_PER_SECOND: f64 = 10.0;
+/// How much of the old mean a request that ends leaves.
+const FLYING_BETA: f64 = 0.9;
+/// The CPU counts as short for so long after a drop for its sake.
+const COOL_OFF: Duration = Duration::from_secs(1);
+const CPU_MAX: f64 = 1000.0;
+/// Even a wholly busy CPU takes this part of what it could.
+const FACTOR_MIN: f64 = 0.1;
+/// How long a request takes of which nothing is known.
+const RT_UNKNOWN: f64 = 1.0;
+/// So many in flight on one route are never too many: what a few callers keep busy is no queue,
+/// and with all of them lost something must go on asking whether things are well again.
+pub const FLIGHT_MIN: usize = 16;
+/// How much more than the work at its best may stand in a queue.
+const STANDING: f64 = 2.0;
+/// Means are kept in thousandths.
+const MILLI: f64 = 1000.0;
+
+/// What waits longer than this for a worker thread is refused, by [`Criticality::index`].
+const WAIT_MAX: [Duration; 3] = [
+    delay::LATE,
+    Duration::from_millis(40),
+    Duration::from_millis(80),
+];
+/// The part of a route's time that a request may spend waiting, by [`Criticality::index`].
+const PATIENCE: [f64; 3] = [0.125, 0.25, 0.5];
+
+/// The shedder of one door. Cheap to clone: clones are one.
+#[derive(Debug, Clone)]
+pub struct Shedder {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    enabled: AtomicBool,
+    threshold: AtomicU32,
+    cpu: fn() -> u32,
+    ticks: Ticks,
+    delay: Delay,
+    /// Nanoseconds from the start to when the CPU was last short, and to the last drop then.
+    short: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Shedder {
+    /// A shedder with go-zero's threshold of the CPU, 900 permille, unless set otherwise.
+    pub fn new() -> Self {
+        cpu::start();
+        Self::with_cpu(cpu::permille)
+    }
+
+    /// A shedder that is told the use of the CPU in permille by `cpu`: for tests.
+    pub fn with_cpu(cpu: fn() -> u32) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                enabled: AtomicBool::new(true),
+                threshold: AtomicU32::new(900),
+                cpu,
+                ticks: Ticks::new(BUCKET),
+                delay: Delay::new(),
+                short: AtomicU64::new(0),
+                dropped: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Turns it on or off, and sets the threshold of the CPU in permille, at run time.
+    pub fn set(&self, enabled: bool, threshold: u32) {
+        self.inner.threshold.store(threshold, Relaxed);
+        self.inner.enabled.store(enabled, Relaxed);
+    }
+
+    /// The part of one route, whose requests may take `time`.
+    pub fn stage(&self, criticality: Criticality, time: Duration) -> Stage {
+        Stage {
+            shedder: self.clone(),
+            criticality,
+            time,
+            flying: AtomicUsize::new(0),
+            average: AtomicU64::new(0),
+            passes: Ring::new(),
+            times: Ring::new(),
+            looked: AtomicU64::new(0),
+            standing: AtomicU64::new(0),
+            allowed_short: AtomicUsize::new(usize::MAX),
+            allowed_slow: AtomicUsize::new(usize::MAX),
+        }
+    }
+}
+
+impl Default for Shedder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inner {
+    /// go-zero's rule on when the CPU is short, with its cool-off.
+    fn is_short(&self, cpu: u32, threshold: u32, now: u64) -> bool {
+        if cpu >= threshold {
+            self.short.store(now.max(1), Relaxed);
+            return true;
+        }
+        let (short, dropped) = (self.short.load(Relaxed), self.dropped.load(Relaxed));
+        let recent = |then: u64| then > 0 && now.saturating_sub(then) < COOL_OFF.as_nanos() as u64;
+        dropped >= short && recent(short)
+    }
+}
+
+/// Why a request was shed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// As many are in flight as the route has places.
+    InFlight,
+    /// It waited too long for a worker thread.
+    Wait,
+    /// The CPU is short, and enough is in flight.
+    Cpu,
+    /// It would wait too long for what its route waits for.
+    Slow,
+}
+
+impl Reason {
+    /// As metrics write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InFlight => "in-flight",
+            Self::Wait => "wait",
+            Self::Cpu => "cpu",
+            Self::Slow => "slow",
+        }
+    }
+}
+
+/// The part of a shedder that belongs to one route. It also counts what is in flight there.
+#[derive(Debug)]
+pub struct Stage {
+    shedder: Shedder,
+    criticality: Criticality,
+    time: Duration,
+    flying: AtomicUsize,
+    /// The mean of `flying`, in thousandths.
+    average: AtomicU64,
+    passes: Ring<BUCKETS>,
+    /// Microseconds of the passes.
+    times: Ring<BUCKETS>,
+    /// The tick in which the two limits below were worked out.
+    looked: AtomicU64,
+    /// Nanoseconds from the start to when too much began to be in flight; 0 is not now.
+    standing: AtomicU64,
+    allowed_short: AtomicUsize,
+    allowed_slow: AtomicUsize,
+}
+
+impl Stage {
+    /// Whom overload hits first.
+    pub fn criticality(&self) -> Criticality {
+        self.criticality
+    }
+
+    /// How many requests are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.flying.load(Relaxed)
+    }
+
+    /// Lets a request in, or sheds it. `places` is how many may be in flight in any case. While
+    /// nothing is wrong this does not wait and costs one addition and a few reads.
+    ///
+    /// # Errors
+    /// The reason why it is shed.
+    pub async fn enter(&self, now: Instant, places: usize) -> Result<Flight<'_>, Reason> {
+        // Counted first: who waits at the end of the queue is in flight, too.
+        let flight = self.fly(now);
+        if self.flying.load(Relaxed) > places {
+            return Err(Reason::InFlight);
+        }
+        let shedder = &*self.shedder.inner;
+        if !shedder.enabled.load(Relaxed) {
+            return Ok(flight);
+        }
+        self.check_flight(now)?;
+        if shedder.delay.is_armed(now) {
+            tokio::task::yield_now().await;
+            self.check_wait(now)?;
+        }
+        Ok(flight)
+    }
+
+    /// Counts a request as in flight.
+    fn fly(&self, now: Instant) -> Flight<'_> {
+        self.flying.fetch_add(1, Relaxed);
+        Flight {
+            stage: self,
+            began: now,
+        }
+    }
+
+    /// Rule 1.
+    fn check_wait(&self, came: Instant) -> Result<(), Reason> {
+        let now = Instant::now();
+        if now.saturating_duration_since(came) <= WAIT_MAX[self.criticality.index()] {
+            return Ok(());
+        }
+        self.shedder.inner.delay.arm(now);
+        Err(Reason::Wait)
+    }
+
+    /// Rules 2 and 3, by limits that are worked out once in 100 ms.
+    fn check_flight(&self, now: Instant) -> Result<(), Reason> {
+        let shedder = &*self.shedder.inner;
+        let tick = shedder.ticks.at(now);
+        let looked = self.looked.load(Relaxed);
+        if looked != tick
+            && self
+                .looked
+                .compare_exchange(looked, tick, Relaxed, Relaxed)
+                .is_ok()
+        {
+            self.look(tick, shedder.ticks.nanos(now));
+        }
+        let flying = self.flying.load(Relaxed);
+        if flying <= FLIGHT_MIN {
+            return Ok(());
+        }
+        if flying > self.allowed_slow.load(Relaxed) {
+            return Err(Reason::Slow);
+        }
+        let short = self.allowed_short.load(Relaxed);
+        if flying > short && self.average.load(Relaxed) as f64 / MILLI > short as f64 {
+            let now = shedder.ticks.nanos(now);
+            shedder.dropped.store(now.max(1), Relaxed);
+            return Err(Reason::Cpu);
+        }
+        Ok(())
+    }
+
+    fn look(&self, tick: u64, now: u64) {
+        let shedder = &*self.shedder.inner;
+        let best = self.best(tick);
+        let threshold = threshold(shedder.threshold.load(Relaxed), self.criticality);
+        let cpu = (shedder.cpu)();
+        let short = if shedder.is_short(cpu, threshold, now) {
+            best * factor(cpu, threshold)
+        } else {
+            f64::INFINITY
+        };
+        self.allowed_short.store(at_least_min(short), Relaxed);
+        let most = at_least_min(best * STANDING);
+        let patience = self.time.mul_f64(PATIENCE[self.criticality.index()]);
+        let began = self.standing.load(Relaxed);
+        let slow = if self.flying.load(Relaxed) <= most {
+            self.standing.store(0, Relaxed);
+            f64::INFINITY
+        } else if began == 0 {
+            self.standing.store(now.max(1), Relaxed);
+            f64::INFINITY
+        } else if now.saturating_sub(began) < patience.as_nanos() as u64 {
+            f64::INFINITY
+        } else {
+            (most as f64).max(self.passes_a_second(tick) * patience.as_secs_f64())
+        };
+        self.allowed_slow.store(at_least_min(slow), Relaxed);
+    }
+
+    /// What is in flight when the service is at its best: `max pass a second * min RT`, over the
+    /// full buckets of the window.
+    fn best(&self, tick: u64) -> f64 {
+        let (mut pass, mut time) = (1, RT_UNKNOWN);
+        for tick in tick + 1 - BUCKETS as u64..tick {
+            let passes = self.passes.get(tick);
+            if passes > 0 {
+                pass = pass.max(passes);
+                let mean = self.times.get(tick) as f64 / passes as f64 / 1e6;
+                time = time.min(mean);
+            }
+        }
+        (pass as f64 * time * BUCKETS_PER_SECOND).max(1.0)
+    }
+
+    /// Over the last second.
+    fn passes_a_second(&self, tick: u64) -> f64 {
+        let last = tick - BUCKETS_PER_SECOND as u64..tick;
+        last.map(|tick| self.passes.get(tick)).sum::<u64>() as f64
+    }
+
+    fn land(&self) {
+        let flying = self.flying.fetch_sub(1, Relaxed) - 1;
+        // Two that end at once may lose one of their samples; the mean does not miss it.
+        let average = self.average.load(Relaxed) as f64;
+        let average = average * FLYING_BETA + flying as f64 * MILLI * (1.0 - FLYING_BETA);
+        self.average.store(average as u64, Relaxed);
+    }
+}
+
+/// Half way to the whole CPU for what is critical, as go-zero does for its prioritised routes.
+fn threshold(normal: u32, criticality: Criticality) -> u32 {
+    match criticality {
+        Criticality::Critical => (normal + CPU_MAX as u32) / 2,
+        Criticality::Normal | Criticality::Sheddable => normal,
+    }
+}
+
+/// What of the best is taken while the CPU is short.
+fn factor(cpu: u32, threshold: u32) -> f64 {
+    let room = CPU_MAX - f64::from(threshold);
+    let free = CPU_MAX - f64::from(cpu);
+    (free / room.max(1.0)).clamp(FACTOR_MIN, 1.0)
+}
+
+fn at_least_min(allowed: f64) -> usize {
+    // The cast saturates, so that no limit stays none.
+    (allowed as usize).max(FLIGHT_MIN)
+}
+
+/// A request in flight.
+#[derive(Debug)]
+#[must_use = "the request is in flight until this is dropped"]
+pub struct Flight<'a> {
+    stage: &'a Stage,
+    began: Instant,
+}
+
+impl Flight<'_> {
+    /// The request was served: its time is a sample. One that was refused, failed, or whose
+    /// caller left is none; just drop this.
+    pub fn pass(self, now: Instant) {
+        let shedder = &self.stage.shedder.inner;
+        let tick = shedder.ticks.at(now);
+        let took = now.saturating_duration_since(self.began);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.stage.passes.add(tick, 1);
+        self.stage.times.add(tick, micros);
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.stage.land();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn busy() -> u32 {
+        950
+    }
+
+    proptest! {
+        /// go-zero's `maxFlight` and `overloadFactor`, written out over a plain list.
+        #[test]
+        fn the_limits_are_those_of_the_formula(
+            passes in prop::collection::vec((0_u64..100, 1_u64..2_000), 0..120),
+            cpu in 0_u32..1200,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let _entered = runtime.enter();
+            let shedder = Shedder::with_cpu(busy);
+            let stage = shedder.stage(Criticality::Normal, Duration::from_secs(3));
+            let first = shedder.inner.ticks.at(Instant::now());
+            for (bucket, (count, millis)) in passes.iter().enumerate() {
+                let tick = first + bucket as u64;
+                stage.passes.add(tick, *count);
+                stage.times.add(tick, count * millis * 1000);
+            }
+            let now = first + passes.len() as u64;
+            // The window has 50 buckets, of which the one that is being filled does not count.
+            let seen = &passes[passes.len().saturating_sub(49)..];
+            let seen: Vec<_> = seen.iter().filter(|(count, _)| *count > 0).collect();
+            let most = seen.iter().map(|(count, _)| *count).max().unwrap_or(1) as f64;
+            let least = seen.iter().map(|(_, millis)| *millis).min().unwrap_or(1000).min(1000);
+            let expected = (most * least as f64 / 1000.0 * 10.0).max(1.0);
+            prop_assert!((stage.best(now) - expected).abs() < 1e-6 * expected);
+            let last = &passes[passes.len().saturating_sub(10)..];
+            let a_second: u64 = last.iter().map(|(count, _)| count).sum();
+            prop_assert_eq!(stage.passes_a_second(now), a_second as f64);
+            let expected = ((1000.0 - f64::from(cpu)) / (1000.0 - 900.0)).clamp(0.1, 1.0);
+            prop_assert!((factor(cpu, 900) - expected).abs() < 1e-9);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_cpu_counts_as_short_for_a_second_after_a_drop() {
+        let shedder = Shedder::with_cpu(busy);
+        let inner = &shedder.inner;
+        let second = 1_000_000_000;
+        assert!(!inner.is_short(899, 900, second));
+        assert!(inner.is_short(900, 900, 2 * second));
+        assert!(
+            !inner.is_short(0, 900, 2 * second + 1),
+            "nothing was dropped"
+        );
+        inner.dropped.store(2 * second + 5, Relaxed);
+        assert!(inner.is_short(0, 900, 3 * second - 1));
+        assert!(!inner.is_short(0, 900, 3 * second));
+        assert_eq!(threshold(900, Criticality::Critical), 950);
+        assert_eq!(threshold(900, Criticality::Sheddable), 900);
+    }
+}
