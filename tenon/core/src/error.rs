@@ -130,6 +130,13 @@ impl Error {
         self.inner.code == entry.code
     }
 
+    /// Whether the service refused to work, rather than failed at it: it is overloaded or what
+    /// it does fails already. Such errors come by the thousand when they come, and are counted
+    /// instead of logged one by one.
+    pub fn is_refusal(&self) -> bool {
+        self.is(&catalogue::OVERLOADED) || self.is(&catalogue::CIRCUIT_OPEN)
+    }
+
     /// The gRPC code.
     pub fn status(&self) -> Code {
         self.inner.status

@@ -110,6 +110,7 @@ impl Limiter {
         (self.config.name.clone(), bucket)
     }
 
+    #[cfg(feature = "redis")]
     pub(crate) fn rate(&self) -> Rate {
         self.rate
     }

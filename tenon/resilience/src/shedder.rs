@@ -15,7 +15,9 @@
 //!    is idle then and the first two see nothing. By Little's law a new request waits
 //!    `in flight / passes a second`. It is refused once that is more than its share of the
 //!    route's time (an eighth, a quarter, a half), more than twice the work of the service at its
-//!    best is in flight, and that has stood for as long as the share.
+//!    best is in flight, and that has stood for a while: for 200 ms and twice as long as the
+//!    work takes, or for the share where that is not known. A burst does not stand, and what
+//!    passes while a queue stands is all that can pass.
 //!
 //! Rule 1 alone holds goodput when handlers compute: on an asynchronous runtime such a handler
 //! never leaves its thread, so that rule 2 sees no more in flight than there are threads. Rules 2
@@ -57,6 +59,8 @@ const RT_UNKNOWN: f64 = 1.0;
 pub const FLIGHT_MIN: usize = 16;
 /// How much more than the work at its best may stand in a queue.
 const STANDING: f64 = 2.0;
+/// How long it must have stood, if the work does not take longer.
+const STANDING_MIN: Duration = Duration::from_millis(200);
 /// Means are kept in thousandths.
 const MILLI: f64 = 1000.0;
 
@@ -82,9 +86,10 @@ struct Inner {
     cpu: fn() -> u32,
     ticks: Ticks,
     delay: Delay,
-    /// Nanoseconds from the start to when the CPU was last short, and to the last drop then.
-    short: AtomicU64,
-    dropped: AtomicU64,
+    /// Nanoseconds from the start to when the CPU was last short, and to the last drop then, by
+    /// [`Criticality::index`].
+    short: [AtomicU64; 3],
+    dropped: [AtomicU64; 3],
 }
 
 impl Shedder {
@@ -103,8 +108,8 @@ impl Shedder {
                 cpu,
                 ticks: Ticks::new(BUCKET),
                 delay: Delay::new(),
-                short: AtomicU64::new(0),
-                dropped: AtomicU64::new(0),
+                short: Default::default(),
+                dropped: Default::default(),
             }),
         }
     }
@@ -127,6 +132,7 @@ impl Shedder {
             times: Ring::new(),
             looked: AtomicU64::new(0),
             standing: AtomicU64::new(0),
+            most: AtomicUsize::new(0),
             allowed_short: AtomicUsize::new(usize::MAX),
             allowed_slow: AtomicUsize::new(usize::MAX),
         }
@@ -141,12 +147,13 @@ impl Default for Shedder {
 
 impl Inner {
     /// go-zero's rule on when the CPU is short, with its cool-off.
-    fn is_short(&self, cpu: u32, threshold: u32, now: u64) -> bool {
-        if cpu >= threshold {
-            self.short.store(now.max(1), Relaxed);
+    fn is_short(&self, class: Criticality, cpu: u32, now: u64) -> bool {
+        let (short, dropped) = (&self.short[class.index()], &self.dropped[class.index()]);
+        if cpu >= threshold(self.threshold.load(Relaxed), class) {
+            short.store(now.max(1), Relaxed);
             return true;
         }
-        let (short, dropped) = (self.short.load(Relaxed), self.dropped.load(Relaxed));
+        let (short, dropped) = (short.load(Relaxed), dropped.load(Relaxed));
         let recent = |then: u64| then > 0 && now.saturating_sub(then) < COOL_OFF.as_nanos() as u64;
         dropped >= short && recent(short)
     }
@@ -193,6 +200,8 @@ pub struct Stage {
     looked: AtomicU64,
     /// Nanoseconds from the start to when too much began to be in flight; 0 is not now.
     standing: AtomicU64,
+    /// How many in flight were no queue when this one began.
+    most: AtomicUsize,
     allowed_short: AtomicUsize,
     allowed_slow: AtomicUsize,
 }
@@ -273,7 +282,7 @@ impl Stage {
         let short = self.allowed_short.load(Relaxed);
         if flying > short && self.average.load(Relaxed) as f64 / MILLI > short as f64 {
             let now = shedder.ticks.nanos(now);
-            shedder.dropped.store(now.max(1), Relaxed);
+            shedder.dropped[self.criticality.index()].store(now.max(1), Relaxed);
             return Err(Reason::Cpu);
         }
         Ok(())
@@ -282,50 +291,74 @@ impl Stage {
     fn look(&self, tick: u64, now: u64) {
         let shedder = &*self.shedder.inner;
         let best = self.best(tick);
-        let threshold = threshold(shedder.threshold.load(Relaxed), self.criticality);
         let cpu = (shedder.cpu)();
-        let short = if shedder.is_short(cpu, threshold, now) {
-            best * factor(cpu, threshold)
+        let short = if shedder.is_short(self.criticality, cpu, now) {
+            let threshold = threshold(shedder.threshold.load(Relaxed), self.criticality);
+            best.flight() * factor(cpu, threshold)
         } else {
             f64::INFINITY
         };
         self.allowed_short.store(at_least_min(short), Relaxed);
-        let most = at_least_min(best * STANDING);
-        let patience = self.time.mul_f64(PATIENCE[self.criticality.index()]);
-        let began = self.standing.load(Relaxed);
-        let slow = if self.flying.load(Relaxed) <= most {
-            self.standing.store(0, Relaxed);
-            f64::INFINITY
-        } else if began == 0 {
-            self.standing.store(now.max(1), Relaxed);
-            f64::INFINITY
-        } else if now.saturating_sub(began) < patience.as_nanos() as u64 {
-            f64::INFINITY
-        } else {
-            (most as f64).max(self.passes_a_second(tick) * patience.as_secs_f64())
-        };
-        self.allowed_slow.store(at_least_min(slow), Relaxed);
+        self.allowed_slow
+            .store(self.slow(&best, tick, now), Relaxed);
     }
 
-    /// What is in flight when the service is at its best: `max pass a second * min RT`, over the
-    /// full buckets of the window.
-    fn best(&self, tick: u64) -> f64 {
-        let (mut pass, mut time) = (1, RT_UNKNOWN);
+    /// Rule 3: how many may be in flight.
+    fn slow(&self, best: &Best, tick: u64, now: u64) -> usize {
+        let began = self.standing.load(Relaxed);
+        let most = if began == 0 {
+            at_least_min(best.flight() * STANDING)
+        } else {
+            // As it was when the queue began: once it has stood for the whole window, the best
+            // time in the window is that of a queue.
+            self.most.load(Relaxed)
+        };
+        if self.flying.load(Relaxed) <= most {
+            self.standing.store(0, Relaxed);
+            return usize::MAX;
+        }
+        if began == 0 {
+            self.most.store(most, Relaxed);
+            self.standing.store(now.max(1), Relaxed);
+            return usize::MAX;
+        }
+        let patience = self.time.mul_f64(PATIENCE[self.criticality.index()]);
+        let long = best.time.map_or(patience, |time| {
+            let twice = Duration::from_secs_f64(time * 2.0);
+            twice.max(STANDING_MIN).min(patience)
+        });
+        if now.saturating_sub(began) < long.as_nanos() as u64 {
+            return usize::MAX;
+        }
+        let waits = self.passes_a_second(tick) * patience.as_secs_f64();
+        most.max(waits as usize)
+    }
+
+    /// What the service can do, over the full buckets of the window.
+    fn best(&self, tick: u64) -> Best {
+        let mut best = Best {
+            pass: 1,
+            time: None,
+        };
         for tick in tick + 1 - BUCKETS as u64..tick {
             let passes = self.passes.get(tick);
             if passes > 0 {
-                pass = pass.max(passes);
+                best.pass = best.pass.max(passes);
                 let mean = self.times.get(tick) as f64 / passes as f64 / 1e6;
-                time = time.min(mean);
+                best.time = Some(best.time.map_or(mean, |time| time.min(mean)));
             }
         }
-        (pass as f64 * time * BUCKETS_PER_SECOND).max(1.0)
+        best
     }
 
-    /// Over the last second.
+    /// Over the last second, or the last fifth of it if that was better: a service that speeds
+    /// up is given more at once, one that slows down less within the second.
     fn passes_a_second(&self, tick: u64) -> f64 {
-        let last = tick - BUCKETS_PER_SECOND as u64..tick;
-        last.map(|tick| self.passes.get(tick)).sum::<u64>() as f64
+        let passes = |buckets: u64| -> u64 {
+            let last = tick - buckets..tick;
+            last.map(|tick| self.passes.get(tick)).sum()
+        };
+        passes(10).max(5 * passes(2)) as f64
     }
 
     fn land(&self) {
@@ -334,6 +367,22 @@ impl Stage {
         let average = self.average.load(Relaxed) as f64;
         let average = average * FLYING_BETA + flying as f64 * MILLI * (1.0 - FLYING_BETA);
         self.average.store(average as u64, Relaxed);
+    }
+}
+
+/// The best bucket of a window, and the best mean time of one.
+#[derive(Debug, PartialEq)]
+struct Best {
+    pass: u64,
+    /// Seconds; nothing is known without a pass.
+    time: Option<f64>,
+}
+
+impl Best {
+    /// What is in flight then: `max pass a second * min RT`.
+    fn flight(&self) -> f64 {
+        let time = self.time.unwrap_or(RT_UNKNOWN).min(RT_UNKNOWN);
+        (self.pass as f64 * time * BUCKETS_PER_SECOND).max(1.0)
     }
 }
 
@@ -418,10 +467,11 @@ mod tests {
             let most = seen.iter().map(|(count, _)| *count).max().unwrap_or(1) as f64;
             let least = seen.iter().map(|(_, millis)| *millis).min().unwrap_or(1000).min(1000);
             let expected = (most * least as f64 / 1000.0 * 10.0).max(1.0);
-            prop_assert!((stage.best(now) - expected).abs() < 1e-6 * expected);
+            prop_assert!((stage.best(now).flight() - expected).abs() < 1e-6 * expected);
             let last = &passes[passes.len().saturating_sub(10)..];
             let a_second: u64 = last.iter().map(|(count, _)| count).sum();
-            prop_assert_eq!(stage.passes_a_second(now), a_second as f64);
+            let lately: u64 = last.iter().rev().take(2).map(|(count, _)| 5 * count).sum();
+            prop_assert_eq!(stage.passes_a_second(now), a_second.max(lately) as f64);
             let expected = ((1000.0 - f64::from(cpu)) / (1000.0 - 900.0)).clamp(0.1, 1.0);
             prop_assert!((factor(cpu, 900) - expected).abs() < 1e-9);
         }
@@ -432,15 +482,15 @@ mod tests {
         let shedder = Shedder::with_cpu(busy);
         let inner = &shedder.inner;
         let second = 1_000_000_000;
-        assert!(!inner.is_short(899, 900, second));
-        assert!(inner.is_short(900, 900, 2 * second));
-        assert!(
-            !inner.is_short(0, 900, 2 * second + 1),
-            "nothing was dropped"
-        );
-        inner.dropped.store(2 * second + 5, Relaxed);
-        assert!(inner.is_short(0, 900, 3 * second - 1));
-        assert!(!inner.is_short(0, 900, 3 * second));
+        let normal = Criticality::Normal;
+        assert!(!inner.is_short(normal, 899, second));
+        assert!(inner.is_short(normal, 900, 2 * second));
+        let after = 2 * second + 1;
+        assert!(!inner.is_short(normal, 0, after), "nothing was dropped");
+        inner.dropped[normal.index()].store(2 * second + 5, Relaxed);
+        assert!(inner.is_short(normal, 0, 3 * second - 1));
+        assert!(!inner.is_short(normal, 0, 3 * second));
+        assert!(!inner.is_short(Criticality::Critical, 949, 2 * second));
         assert_eq!(threshold(900, Criticality::Critical), 950);
         assert_eq!(threshold(900, Criticality::Sheddable), 900);
     }

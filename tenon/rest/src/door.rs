@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -11,11 +11,14 @@ use serde::Serialize;
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::config::{ConfigError, RestConfig};
 use tenon_profile::Label;
-use tenon_telemetry::Metrics;
+use tenon_resilience::{DoorGuards, Place, cpu};
+use tenon_telemetry::{GuardLabels, Metrics};
 
 use crate::{
-    Method, Middleware, Route, Routes,
-    onion::{LAYERS, Onion, RouteService},
+    Layer, Method, Middleware, Route, Routes,
+    guard::Guard,
+    layers::{self, Around},
+    onion::{Onion, RouteService},
     routes::Operation,
     with_counted_fallbacks, with_fallbacks,
 };
@@ -41,6 +44,8 @@ pub struct Door {
     metrics: Option<Metrics>,
     layers: Vec<Middleware>,
     named: HashMap<String, Middleware>,
+    /// Made once, by whoever needs them first: all routers of this door share their counts.
+    guards: OnceLock<DoorGuards>,
 }
 
 impl Door {
@@ -55,6 +60,7 @@ impl Door {
             metrics: None,
             layers: Vec::new(),
             named: HashMap::new(),
+            guards: OnceLock::new(),
         }
     }
 
@@ -102,9 +108,9 @@ impl Door {
     pub fn router(&self) -> Result<Router, ConfigError> {
         let mut taken = HashSet::new();
         let mut router = Router::new();
-        for operation in &self.routes.operations {
+        for (index, operation) in self.routes.operations.iter().enumerate() {
             self.claim(operation.route, &mut taken)?;
-            let service = RouteService(Arc::new(self.onion(operation)?));
+            let service = RouteService(Arc::new(self.onion(index, operation)?));
             let filter = filter(operation.route.method);
             let path = self.routed_path(operation.route)?;
             router = router.route(&path, routing::on_service(filter, service));
@@ -112,13 +118,70 @@ impl Door {
         Ok(router)
     }
 
-    /// The routes with everything that they ask for.
-    pub fn table(&self) -> Vec<RouteRow> {
-        let rows = self.routes.operations.iter();
-        rows.map(|operation| self.row(operation.route)).collect()
+    /// The routes with everything that they ask for, as it is now.
+    ///
+    /// # Errors
+    /// As [`Door::guards`].
+    pub fn table(&self) -> Result<Vec<RouteRow>, ConfigError> {
+        let guards = self.guards()?;
+        let rows = self.routes.operations.iter().enumerate();
+        Ok(rows
+            .map(|(index, operation)| self.row(index, operation.route, &guards))
+            .collect())
     }
 
-    fn onion(&self, operation: &Operation) -> Result<Onion, ConfigError> {
+    /// The limits, breakers and shedder of this door, to change them while it is open
+    /// ([`DoorGuards::apply`]).
+    ///
+    /// # Errors
+    /// The keys of the section that guard the door are not sound.
+    pub fn guards(&self) -> Result<DoorGuards, ConfigError> {
+        if let Some(guards) = self.guards.get() {
+            return Ok(guards.clone());
+        }
+        let routes = self.routes.operations.iter().map(|it| it.route);
+        let places = routes.map(|route| Place {
+            name: layers::name(route).into(),
+            criticality: route.criticality,
+            time: self.timeout(route),
+            places: route.max_in_flight,
+        });
+        let section = format!("{} rest", self.service);
+        let guards = DoorGuards::new(&section, &self.config.guards(), places.collect())?;
+        Ok(self.guards.get_or_init(|| guards).clone())
+    }
+
+    fn guard(&self, index: usize, route: &Route) -> Result<Guard, ConfigError> {
+        let guards = self.guards()?;
+        let Some(gate) = guards.gate(index) else {
+            return Err(self.problem(route, "the door was changed after it was asked for guards"));
+        };
+        let metrics = self.metrics.as_ref().map(|metrics| {
+            let labels = GuardLabels {
+                door: "rest",
+                service: self.service.to_string(),
+                route: layers::name(route),
+                criticality: gate.criticality().as_str(),
+            };
+            let breaker = gate.clone();
+            metrics.watch_breaker(labels.clone(), move || breaker.breaker().ratio());
+            metrics.watch_cpu(|| f64::from(cpu::permille()) / 1000.0);
+            if guards.shared_is_up().is_some() {
+                let guards = guards.clone();
+                let up = move || guards.shared_is_up().unwrap_or(true);
+                metrics.watch_shared_limits(&self.service, up);
+            }
+            metrics.guarded(&labels)
+        });
+        Ok(Guard {
+            guards,
+            index,
+            gate,
+            metrics,
+        })
+    }
+
+    fn onion(&self, index: usize, operation: &Operation) -> Result<Onion, ConfigError> {
         let route = operation.route;
         let (timeout, max_bytes) = (self.timeout(route), self.max_bytes(route));
         if timeout.is_zero() || max_bytes == 0 {
@@ -165,6 +228,7 @@ impl Door {
             verifier,
             rules,
             metrics,
+            guard: self.guard(index, route)?,
             label: Label::new(&format!("{} {}", route.method.as_str(), route.path)),
             endpoint,
         })
@@ -185,10 +249,22 @@ impl Door {
         Ok(layers)
     }
 
-    fn row(&self, route: &Route) -> RouteRow {
+    fn row(&self, index: usize, route: &Route, guards: &DoorGuards) -> RouteRow {
+        let limits = guards.limits(index).unwrap_or_default();
         let own = self.layers.iter().map(|layer| layer.name);
-        let layers = LAYERS.iter().copied().chain(own);
-        let layers = layers.chain(route.middleware.iter().copied());
+        let own = own.chain(route.middleware.iter().copied());
+        let own = own.map(Layer::plain);
+        let toolkit = guards.gate(index).map(|gate| {
+            let around = Around {
+                route,
+                config: &guards.config(),
+                gate: &gate,
+                limits: &limits,
+                timeout: self.timeout(route),
+                max_bytes: self.max_bytes(route),
+            };
+            around.layers()
+        });
         RouteRow {
             service: self.service.to_string(),
             method: route.method.as_str(),
@@ -200,7 +276,8 @@ impl Door {
             timeout_ms: u64::try_from(self.timeout(route).as_millis()).unwrap_or(u64::MAX),
             max_bytes: self.max_bytes(route),
             strict: route.strict,
-            layers: layers.map(str::to_owned).collect(),
+            criticality: route.criticality.as_str(),
+            layers: toolkit.into_iter().flatten().chain(own).collect(),
         }
     }
 
@@ -213,7 +290,7 @@ impl Door {
     }
 
     /// Notes that a route stands here, or refuses the second of two equal ones.
-    fn claim(&self, route: &Route, taken: &mut HashSet<Place>) -> Result<(), ConfigError> {
+    fn claim(&self, route: &Route, taken: &mut HashSet<Stand>) -> Result<(), ConfigError> {
         if taken.insert((route.method, self.routed_path(route)?)) {
             return Ok(());
         }
@@ -253,7 +330,7 @@ impl Door {
 }
 
 /// A method and a path: where a route stands.
-type Place = (Method, String);
+type Stand = (Method, String);
 
 /// The doors of several services as one router with fallbacks, which count where a door does.
 ///
@@ -300,8 +377,10 @@ pub struct RouteRow {
     pub max_bytes: u64,
     /// Whether JSON fields that the contract does not know are refused.
     pub strict: bool,
-    /// The layers, outermost first.
-    pub layers: Vec<String>,
+    /// `critical`, `normal` or `sheddable`.
+    pub criticality: &'static str,
+    /// The layers with their settings, outermost first.
+    pub layers: Vec<Layer>,
 }
 
 fn filter(method: Method) -> routing::MethodFilter {

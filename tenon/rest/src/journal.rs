@@ -60,6 +60,7 @@ impl<'a> Journal<'a> {
         let status = response.status().as_u16();
         if let Some(Failure(error)) = response.extensions().get::<Failure>()
             && status >= 500
+            && !error.is_refusal()
         {
             tracing::error!(
                 service = self.service,

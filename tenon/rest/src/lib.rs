@@ -2,8 +2,8 @@
 //!
 //! Generated code names [`Route`], [`Routes`] and [`Bind`]; a service makes a [`Door`] of them;
 //! [`with_fallbacks`] or [`merge`] makes the router that `tenon_net::serve` serves. Every request
-//! passes one fused onion: trace, access log, metrics, recover, body limit, deadline, token,
-//! rules, then the service's own [`Middleware`] and the operation. Every failure leaves as an RFC
+//! passes one fused onion: trace, access log, metrics, recover, rate limits, places, shedding, body
+//! limit, token, rules, breaker, deadline, then the service's own [`Middleware`] and the operation. Every failure leaves as an RFC
 //! 9457 problem document.
 
 pub mod bind;
@@ -12,7 +12,9 @@ pub mod deadline;
 mod door;
 mod endpoint;
 mod fallback;
+mod guard;
 mod journal;
+mod layers;
 mod middleware;
 mod onion;
 pub mod problem;
@@ -26,11 +28,15 @@ pub use deadline::REQUEST_TIMEOUT;
 pub use door::{Door, RouteRow, merge};
 pub use fallback::{with_counted_fallbacks, with_fallbacks};
 pub use journal::{ByMethod, Journal};
+pub use layers::Layer;
 pub use middleware::{Middleware, Next, NextService};
 pub use onion::authorization;
 pub use reply::{Raw, Reply, ReplyHead, received, reply};
 pub use route::{Auth, Method, Route};
 pub use routes::Routes;
+
+/// Whom overload hits first.
+pub use tenon_resilience::Criticality;
 
 /// axum itself: everything that it offers can stand beside the door's routes.
 pub use axum;

@@ -1,8 +1,9 @@
 //! The onion around each route, fused into one function: trace, access log, metrics, recover,
-//! body limit, deadline, token, rules; then the service's own layers and the operation.
+//! guards (see `guard`), body limit, token, rules, breaker, deadline; then the service's own layers
+//! and the operation.
 //!
-//! The layers stand in the order of this file's [`LAYERS`]. They are one function and not eight
-//! services, because each boxed layer costs as much as what it does.
+//! The layers stand in the order of `layers`. They are one function and not a dozen services,
+//! because each boxed layer costs as much as what it does.
 
 use std::{
     convert::Infallible,
@@ -20,25 +21,18 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::{Context, Error, PeerIdentity, Result, catalogue, context::CancelGuard, panics};
 use tenon_profile::{Label, handler, labelled};
+use tenon_resilience::Quota;
 use tenon_telemetry::HttpRoute;
 use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
-    Request, Response, Route, body, deadline, endpoint::Endpoint, journal::Journal, problem, trace,
+    Request, Response, Route, body, deadline,
+    endpoint::Endpoint,
+    guard::{self, Guard},
+    journal::Journal,
+    problem, trace,
 };
-
-/// The layers that every route has, outermost first.
-pub(crate) const LAYERS: [&str; 8] = [
-    "trace",
-    "access-log",
-    "metrics",
-    "recover",
-    "body-limit",
-    "deadline",
-    "token",
-    "rules",
-];
 
 /// One route with everything that its requests pass, resolved at start-up.
 pub(crate) struct Onion {
@@ -50,6 +44,7 @@ pub(crate) struct Onion {
     pub(crate) rules: Option<(Arc<dyn AccessRules>, &'static str)>,
     pub(crate) metrics: Option<HttpRoute>,
     pub(crate) label: Label,
+    pub(crate) guard: Guard,
     pub(crate) endpoint: Arc<dyn Endpoint>,
 }
 
@@ -57,17 +52,25 @@ impl Onion {
     async fn serve(self: Arc<Self>, request: Request) -> Response {
         let trace = trace::incoming(request.headers());
         let language = problem::language(request.headers());
-        let deadline = Instant::now() + deadline::patience(request.headers(), self.timeout);
-        let (cx, guard) = Context::incoming(trace, Some(deadline));
-        let mut journal = Journal::open(
-            &self.service,
-            self.route.path,
-            request.method().clone(),
-            trace,
-            self.metrics.as_ref(),
+        let (came, allowed) = (
+            Instant::now(),
+            deadline::patience(request.headers(), self.timeout),
         );
-        let reading = body::Reading::of(&request);
-        let work = panics::contain(self.answer(cx, request, &reading, deadline, &mut journal));
+        let (cx, guard) = Context::incoming(trace, Some(came + allowed));
+        let mut visit = Visit {
+            journal: Journal::open(
+                &self.service,
+                self.route.path,
+                request.method().clone(),
+                trace,
+                self.metrics.as_ref(),
+            ),
+            reading: body::Reading::of(&request),
+            came,
+            allowed,
+            quota: None,
+        };
+        let work = panics::contain(self.answer(cx, request, &mut visit));
         let outcome = work
             .await
             .unwrap_or_else(|panicked| Err(Error::internal("end the request", panicked)));
@@ -76,28 +79,43 @@ impl Onion {
         let headers = response.headers_mut();
         problem::harden(headers);
         trace::mark(headers, &trace);
-        reading.tell(headers);
-        journal.close(&response);
+        guard::tell(visit.quota.as_ref(), headers);
+        visit.reading.tell(headers);
+        visit.journal.close(&response);
         keep_until_sent(response, guard)
     }
 
-    /// From the body limit inwards.
+    /// From the guards inwards.
     async fn answer(
         &self,
         cx: Context,
         request: Request,
-        reading: &body::Reading,
-        deadline: Instant,
-        journal: &mut Journal<'_>,
+        visit: &mut Visit<'_>,
     ) -> Result<Response> {
-        let request = body::limit(request, self.max_bytes, reading)?;
-        let cx = self.admit(cx, &request, journal)?;
+        let guard = &self.guard;
+        let limits = guard.limits(&request);
+        let flight = guard
+            .enter(limits.as_ref(), visit.came, &mut visit.quota)
+            .await?;
+        let request = body::limit(request, self.max_bytes, &visit.reading)?;
+        let cx = self.admit(cx, &request, &mut visit.journal)?;
+        if let (Some(limits), Some(principal)) = (&limits, cx.principal()) {
+            let subject = principal.subject();
+            guard
+                .check_principal(limits, subject, visit.came, &mut visit.quota)
+                .await?;
+        }
+        let permit = guard.admit(visit.came)?;
         // The work is looked at before the clock: what has ended in time, or even late, counts.
         // What has not is dropped here, whether or not it watches its context.
-        match tokio::time::timeout_at(deadline, handler(self.endpoint.call(cx, request))).await {
+        let deadline = visit.came + visit.allowed;
+        let work = handler(self.endpoint.call(cx, request));
+        let outcome = match tokio::time::timeout_at(deadline, work).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(catalogue::DEADLINE_EXCEEDED.error()),
-        }
+        };
+        guard.finish(flight, permit, &outcome, visit.allowed);
+        outcome
     }
 
     /// Token and rules.
@@ -118,6 +136,17 @@ impl Onion {
         }
         Ok(cx)
     }
+}
+
+/// What is kept of one request from its coming to its answer.
+struct Visit<'a> {
+    journal: Journal<'a>,
+    reading: body::Reading,
+    came: Instant,
+    /// How long it may take: the route's time, or what its caller gives it.
+    allowed: Duration,
+    /// The rate limit that binds its caller most.
+    quota: Option<Quota>,
 }
 
 /// The value of `authorization`, for [`Verifier::verify`]. What is not text cannot be

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tenon_resilience::Criticality;
+
 /// One route of a contract.
 ///
 /// ```
@@ -27,6 +29,8 @@ pub struct Route {
     pub(crate) strict: bool,
     pub(crate) middleware: &'static [&'static str],
     pub(crate) status: Option<u16>,
+    pub(crate) criticality: Criticality,
+    pub(crate) max_in_flight: Option<usize>,
 }
 
 impl Route {
@@ -45,6 +49,8 @@ impl Route {
             strict: false,
             middleware: &[],
             status: None,
+            criticality: Criticality::Normal,
+            max_in_flight: None,
         }
     }
 
@@ -94,6 +100,18 @@ impl Route {
     /// The status of a success, instead of 200, or 204 where the operation answers nothing.
     pub const fn status(mut self, status: u16) -> Self {
         self.status = Some(status);
+        self
+    }
+
+    /// Whom overload hits first, [`Criticality::Normal`] unless said.
+    pub const fn criticality(mut self, criticality: Criticality) -> Self {
+        self.criticality = criticality;
+        self
+    }
+
+    /// How many requests may be in flight, instead of the configured number.
+    pub const fn max_in_flight(mut self, places: usize) -> Self {
+        self.max_in_flight = Some(places);
         self
     }
 

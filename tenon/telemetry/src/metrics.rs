@@ -6,6 +6,7 @@
 
 mod http;
 mod process;
+mod resilience;
 mod rpc;
 
 use std::{
@@ -21,11 +22,13 @@ use prometheus_client::{
 
 pub use self::{
     http::HttpRoute,
+    resilience::{GuardLabels, Guarded, REFUSALS},
     rpc::{RpcMethod, Side},
 };
 use self::{
     http::{HttpLabels, RouteLabels},
     process::Process,
+    resilience::Resilience,
     rpc::{CallLabels, MethodLabels},
 };
 
@@ -53,6 +56,7 @@ struct Inner {
     server_active: Family<MethodLabels, Gauge>,
     client: Family<CallLabels, Histogram, fn() -> Histogram>,
     client_active: Family<MethodLabels, Gauge>,
+    resilience: Resilience,
 }
 
 impl Metrics {
@@ -68,6 +72,7 @@ impl Metrics {
             server_active: Family::default(),
             client: Family::new_with_constructor(durations),
             client_active: Family::default(),
+            resilience: Resilience::default(),
         };
         let metrics = Self {
             inner: Arc::new(inner),
@@ -96,6 +101,40 @@ impl Metrics {
             Side::Server => RpcMethod::new(&self.inner.server, &self.inner.server_active, labels),
             Side::Client => RpcMethod::new(&self.inner.client, &self.inner.client_active, labels),
         }
+    }
+
+    /// The handles of what guards a route, for its door to keep.
+    pub fn guarded(&self, labels: &GuardLabels) -> Guarded {
+        self.inner.resilience.guarded(labels)
+    }
+
+    /// Shows how shut the breaker of a route is: `ratio` answers the share that it refuses, 0 to
+    /// 1, and is asked when the metrics are read. A later one of the same route replaces it.
+    pub fn watch_breaker(
+        &self,
+        labels: GuardLabels,
+        ratio: impl Fn() -> f64 + Send + Sync + 'static,
+    ) {
+        self.inner.resilience.watch(|breakers| {
+            breakers.retain(|(known, _)| *known != labels);
+            breakers.push((labels, Box::new(ratio)));
+        });
+    }
+
+    /// Shows the share of the CPU in use that shedding goes by, 0 to 1. The first one stays: all
+    /// doors of a process see the same.
+    pub fn watch_cpu(&self, ratio: impl Fn() -> f64 + Send + Sync + 'static) {
+        self.inner.resilience.watch_cpu(Box::new(ratio));
+    }
+
+    /// Shows whether the store answers in which a service shares its rate limits.
+    pub fn watch_shared_limits(
+        &self,
+        service: &str,
+        up: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        let read = move || f64::from(u8::from(up()));
+        self.inner.resilience.watch_shared(service, Box::new(read));
     }
 
     /// Registers metrics of another room: a pool, a queue, a store. Keep clones of what you
@@ -150,6 +189,7 @@ impl Inner {
             build,
         );
         registry.register_collector(Box::new(Process::new()));
+        self.resilience.register(registry);
         registry.register_with_unit(
             "http_server_request_duration",
             "How long requests took, by route and status",

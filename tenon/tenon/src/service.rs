@@ -169,7 +169,7 @@ impl Service {
                 for (name, layer) in self.middleware {
                     door = door.middleware(name, layer);
                 }
-                let table = serde_json::to_value(door.table()).unwrap_or_default();
+                let table = serde_json::to_value(door.table()?).unwrap_or_default();
                 // Two routes of one path are found here, before anything listens.
                 drop(door.router()?);
                 (Some((config, door)), table)
