@@ -254,6 +254,33 @@ rest:
   headerTimeout: 10s
   # How long requests in flight may still run once the process was told to stop.
   grace: 25s
+  # Whether a route whose requests fail is refused for a while.
+  breaker: true
+  # Refusing early what could not be done in time.
+  shedding:
+    enabled: true
+    # The CPU counts as short from here on, in permille of what the process may use.
+    cpuThreshold: 900
+  # How many requests of one route may be in flight, unless its contract says otherwise.
+  maxInFlight: 10000
+  # How often may be asked: by principal, address or route. Without this nobody is counted.
+  # rateLimits:
+  #   - name: login
+  #     by: address
+  #     # So many in `per`, and so many at once.
+  #     requests: 30
+  #     per: 1m
+  #     burst: 10
+  #     # As the contract writes them, or all below `POST /api/v1/*`; without this all routes.
+  #     routes: ["POST /api/v1/login"]
+  #     # Whether all instances count together.
+  #     shared: false
+  # Proxies whose x-forwarded-for is believed, as addresses or networks.
+  trustedProxies: []
+  # Where instances count together; needs the feature `redis`.
+  # sharedLimits:
+  #   redis: redis://127.0.0.1:6379/0
+  #   prefix: tenon
   # Where plaintext is good enough: loopback, or allowed anywhere.
   plaintext: loopback
   # Speaks TLS instead; the files are read again when they change.
@@ -282,6 +309,19 @@ rpc:
   maxConnections: 10000
   # How long calls in flight may still run once the process was told to stop.
   grace: 25s
+  # Whether a method whose calls fail is refused for a while.
+  breaker: true
+  # As `rest.shedding`.
+  shedding:
+    enabled: true
+    cpuThreshold: 900
+  # How many calls of one method may be in flight.
+  maxInFlight: 10000
+  # As `rest.rateLimits`, with routes like `patient.v1.PatientService/GetPatient`.
+  # rateLimits: []
+  # As `rest.sharedLimits`.
+  # sharedLimits:
+  #   redis: redis://127.0.0.1:6379/0
   # Where plaintext is good enough: loopback, or allowed anywhere.
   plaintext: loopback
   # Speaks TLS instead; the files are read again when they change.
