@@ -10,8 +10,8 @@ pub mod duration;
 mod gateway;
 mod log;
 mod registration;
-mod sources;
 mod resilience;
+mod sources;
 mod store;
 mod tls;
 
@@ -31,8 +31,8 @@ pub use gateway::{
 };
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use registration::RegistrationConfig;
-pub use sources::{DnsConfig, EtcdConfig, EtcdTls, KubernetesConfig, PortName};
 pub use resilience::{Guards, RateLimitBy, RateLimitConfig, SharedLimitsConfig, SheddingConfig};
+pub use sources::{DnsConfig, EtcdConfig, EtcdTls, KubernetesConfig, PortName};
 pub use store::StoreConfig;
 pub use tls::{ClientAuth, ClientTlsConfig, Plaintext, ServerTlsConfig};
 
