@@ -122,7 +122,10 @@ impl Source {
         let (quota, period) = limit.trim().split_once(' ')?;
         let cores = quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?;
         let file = group.join("cpu.stat");
-        file.exists().then(|| Self {
+        if !file.exists() {
+            return None;
+        }
+        Some(Self {
             file: Some(file),
             cores,
         })
