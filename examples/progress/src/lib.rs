@@ -36,11 +36,12 @@ async fn trial_progress(cx: Context, req: Request, trial: TrialClient) -> Result
     }))
 }
 
-/// Serves on `listen` until a signal, asking the trial service where `trial` says.
+/// Serves on `listen` until a signal, with its admin server on `admin`, asking the trial service
+/// where `trial` says.
 ///
 /// # Errors
 /// `trial` names no address.
-pub fn run(listen: &str, trial: &ClientConfig) -> Result<ExitCode, ConfigError> {
+pub fn run(listen: &str, admin: &str, trial: &ClientConfig) -> Result<ExitCode, ConfigError> {
     let channel = Channel::new("trial", trial, &Metrics::new())?;
-    Ok(build(TrialClient::remote(channel)).run(listen))
+    Ok(build(TrialClient::remote(channel)).admin(admin).run(listen))
 }

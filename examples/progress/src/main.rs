@@ -6,5 +6,5 @@ use tenon::config::{ClientConfig, ConfigError};
 
 fn main() -> Result<ExitCode, ConfigError> {
     let trial = ClientConfig::to(["127.0.0.1:9102"]);
-    progress::run("127.0.0.1:8081", &trial)
+    progress::run("127.0.0.1:8081", "127.0.0.1:8895", &trial)
 }

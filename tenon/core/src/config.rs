@@ -9,6 +9,7 @@ mod doors;
 pub mod duration;
 mod gateway;
 mod log;
+mod profiling;
 mod registration;
 mod resilience;
 mod sources;
@@ -30,6 +31,7 @@ pub use gateway::{
     UpstreamConfig,
 };
 pub use log::{LogConfig, LogFormat, LogLevel};
+pub use profiling::{HeapProfiling, ProfilingConfig};
 pub use registration::RegistrationConfig;
 pub use resilience::{Guards, RateLimitBy, RateLimitConfig, SharedLimitsConfig, SheddingConfig};
 pub use sources::{DnsConfig, EtcdConfig, EtcdTls, KubernetesConfig, PortName};

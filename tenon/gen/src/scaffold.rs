@@ -334,15 +334,23 @@ rpc:
   #   # Whether clients show a certificate: none, optional or required.
   #   clientAuth: required
 
-# Health, metrics and the route table: /healthz /readyz /metrics /routes.
+# Health, metrics, the route table and profiles: /healthz /readyz /metrics /routes /debug/pprof/.
 admin:
   # Address and port; port 0 takes a free one.
   listen: 127.0.0.1:8889
-  # What peers that are not on loopback must show for /routes; without it they are refused.
+  # What peers that are not on loopback must show for /routes and /debug/pprof/; without it they
+  # are refused.
   # auth:
   #   basic: { username: operator, password: "" }
   # Speaks TLS instead of plaintext, as rest.tls does.
   # tls: { certFile: certs/service.crt, keyFile: certs/service.key }
+  # Profiles below /debug/pprof/, for the same peers; nothing is sampled until somebody asks.
+  profiling:
+    enabled: true
+    # How long a profile may be asked for at most.
+    maxDuration: 5m
+    # When the heap is sampled: off, onDemand or always; needs the feature heap-profiling.
+    heap: onDemand
 
 # Which tokens are accepted; needed as soon as a route asks for one.
 # auth:

@@ -59,14 +59,12 @@ impl Label {
         self.0
     }
 
-    #[cfg(test)]
     pub(crate) const fn of_number(number: u32) -> Self {
         Self(number)
     }
 }
 
 /// The label of what this thread is doing. May be called in a signal handler.
-#[cfg(test)]
 pub(crate) fn current() -> u32 {
     CURRENT.try_with(Cell::get).unwrap_or(0)
 }

@@ -1,9 +1,10 @@
 //! The admin server: `/healthz`, `/readyz` and `/metrics` for probes and scrapers, which may come
-//! from anywhere, and `/routes` for operators on the machine or with a password.
+//! from anywhere, and `/routes` and `/debug/pprof/` for operators on the machine or with a password.
 //!
 //! It stands on an address of its own and never beside the routes of a service.
 
 mod guard;
+mod profiles;
 mod ready;
 
 use std::{future::Future, sync::Arc};
@@ -12,7 +13,7 @@ use axum::{
     Router,
     extract::{Request, State},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
@@ -20,8 +21,12 @@ use tenon_core::{
     Lifecycle, Result,
     config::{AdminConfig, ConfigError},
 };
+use tenon_profile::Profiler;
 
-use self::{guard::Guard, ready::Readiness};
+use self::{
+    guard::{Guard, Refused},
+    ready::Readiness,
+};
 use crate::metrics::{self, Metrics};
 
 const JSON: &str = "application/json";
@@ -45,6 +50,7 @@ pub struct Admin {
     config: AdminConfig,
     metrics: Metrics,
     readiness: Readiness,
+    life: Lifecycle,
     routes: Value,
 }
 
@@ -54,7 +60,8 @@ impl Admin {
         Self {
             config,
             metrics,
-            readiness: Readiness::new(life),
+            readiness: Readiness::new(life.clone()),
+            life,
             routes: Value::Array(Vec::new()),
         }
     }
@@ -81,12 +88,15 @@ impl Admin {
     /// The routes to serve.
     ///
     /// # Errors
-    /// `admin.auth` holds an empty password or token, or a user name with a colon.
+    /// `admin.auth` holds an empty password or token, or a user name with a colon; or
+    /// `admin.profiling` asks for what the program cannot do.
     pub fn router(self) -> Result<Router, ConfigError> {
         let shown = Arc::new(Shown {
             guard: Guard::new(self.config.auth)?,
             metrics: self.metrics,
             readiness: self.readiness,
+            profiler: Profiler::new(self.config.profiling)?,
+            life: self.life,
             routes: format!("{:#}\n", self.routes),
         });
         Ok(Router::new()
@@ -95,6 +105,9 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics_text))
             .route("/routes", get(routes))
+            .route("/debug/pprof", get(profiles::to_index))
+            .route(profiles::PREFIX, any(profiles::answer))
+            .route("/debug/pprof/{name}", any(profiles::answer))
             .fallback(|| async { page(StatusCode::NOT_FOUND, TEXT, "no such page; see /\n") })
             .with_state(shown))
     }
@@ -112,6 +125,8 @@ struct Shown {
     guard: Guard,
     metrics: Metrics,
     readiness: Readiness,
+    profiler: Profiler,
+    life: Lifecycle,
     routes: String,
 }
 
@@ -123,7 +138,8 @@ async fn index() -> Response {
         "<li><a href=\"/readyz\">/readyz</a> it may be sent requests\n",
         "<li><a href=\"/metrics\">/metrics</a> OpenMetrics text\n",
         "<li><a href=\"/routes\">/routes</a> the route table, for loopback peers or with ",
-        "<code>admin.auth</code>\n</ul>\n</html>\n",
+        "<code>admin.auth</code>\n",
+        "<li><a href=\"/debug/pprof/\">/debug/pprof/</a> profiles, for the same\n</ul>\n</html>\n",
     );
     page(StatusCode::OK, HTML, INDEX)
 }
@@ -151,16 +167,19 @@ async fn metrics_text(State(shown): State<Arc<Shown>>) -> Response {
 async fn routes(State(shown): State<Arc<Shown>>, req: Request) -> Response {
     match shown.guard.admit(&req) {
         Ok(()) => page(StatusCode::OK, JSON, shown.routes.clone()),
-        Err(refused) => {
-            let mut resp = page(refused.status, TEXT, refused.text);
-            if let Some(challenge) = refused.challenge {
-                resp.headers_mut().insert(
-                    header::WWW_AUTHENTICATE,
-                    HeaderValue::from_static(challenge),
-                );
-            }
-            resp
+        Err(refused) => refused.into_response(),
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut resp = page(self.status, TEXT, self.text);
+        if let Some(challenge) = self.challenge {
+            let challenge = HeaderValue::from_static(challenge);
+            resp.headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
+        resp
     }
 }
 

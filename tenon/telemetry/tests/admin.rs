@@ -397,8 +397,6 @@ async fn head_is_answered_and_other_methods_are_not() {
     }
     let head = send(&router, from(REMOTE, "/routes").method(Method::HEAD)).await;
     assert_eq!(head.status, StatusCode::FORBIDDEN);
-    let absent = send(&router, from(LOOPBACK, "/debug/pprof/")).await;
-    assert_eq!(absent.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -418,4 +416,39 @@ async fn every_page_forbids_storing_and_sniffing() {
     for link in ["/healthz", "/readyz", "/metrics", "/routes"] {
         assert!(index.body.contains(&format!("href=\"{link}\"")), "{link}");
     }
+}
+
+#[tokio::test]
+async fn profiles_are_for_loopback_peers_and_operators() {
+    let router = admin(basic()).router().unwrap();
+    let index = send(&router, from(LOOPBACK, "/debug/pprof/")).await;
+    assert_eq!(index.status, StatusCode::OK);
+    assert!(index.body.contains("<title>/debug/pprof/</title>"));
+    let moved = send(&router, from(LOOPBACK, "/debug/pprof")).await;
+    assert_eq!(moved.headers[header::LOCATION], "/debug/pprof/");
+    for path in [
+        "/debug/pprof/",
+        "/debug/pprof/profile?seconds=1",
+        "/debug/pprof/cmdline",
+    ] {
+        let refused = send(&router, from(REMOTE, path)).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{path}");
+        // Only with it `go tool pprof` shows the text.
+        assert_eq!(refused.headers["x-go-pprof"], "1", "{path}");
+    }
+    let credential = "Basic b3BlcmF0b3I6czNjcmV0OiB3aXRoIGEgY29sb24=";
+    let shown = from(REMOTE, "/debug/pprof/cmdline").header(header::AUTHORIZATION, credential);
+    assert_eq!(send(&router, shown).await.status, StatusCode::OK);
+    let absent = send(&router, from(LOOPBACK, "/debug/pprof/no/such")).await;
+    assert_eq!(absent.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn profiling_can_be_turned_off() {
+    let mut config = AdminConfig::default();
+    config.profiling.enabled = false;
+    let router = admin_of(config, Lifecycle::new()).router().unwrap();
+    let off = send(&router, from(LOOPBACK, "/debug/pprof/profile")).await;
+    assert_eq!(off.status, StatusCode::NOT_FOUND);
+    assert!(off.body.contains("admin.profiling.enabled"), "{}", off.body);
 }

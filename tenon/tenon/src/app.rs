@@ -9,7 +9,7 @@ use std::{
 
 use tenon_core::{
     Context, Error, Result, Violation,
-    config::{LogConfig, LogFormat, LogLevel, RestConfig},
+    config::{AdminConfig, ConfigError, LogConfig, LogFormat, LogLevel, RestConfig},
 };
 use tenon_rest::{Bind, Method, Parts, Reply, Route, Routes};
 
@@ -33,6 +33,7 @@ use crate::{Process, Service, StartError};
 /// ```
 pub struct App {
     name: String,
+    admin: Option<String>,
     routes: Arc<Mutex<Vec<Routes>>>,
 }
 
@@ -41,8 +42,17 @@ impl App {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            admin: None,
             routes: Arc::default(),
         }
+    }
+
+    /// Opens the admin server too, with health, metrics and profiles; the usual address is
+    /// 127.0.0.1:8889. Counts for [`run`](Self::run) only: beside other services theirs does.
+    #[must_use]
+    pub fn admin(mut self, listen: impl Into<String>) -> Self {
+        self.admin = Some(listen.into());
+        self
     }
 
     /// Routes below a common prefix.
@@ -73,10 +83,12 @@ impl App {
     }
 
     fn serve(self, listen: &str) -> Result<(), StartError> {
-        let listen: SocketAddr = listen.parse().map_err(|_| {
-            let problem = format!("`{listen}` is not an address; expected one like 127.0.0.1:8081");
-            tenon_core::config::ConfigError::new("listen", problem)
-        })?;
+        let listen = address("listen", listen)?;
+        let admin = self
+            .admin
+            .as_deref()
+            .map(|admin| address("admin", admin))
+            .transpose()?;
         let log = LogConfig {
             level: LogLevel::Info,
             format: LogFormat::Pretty,
@@ -89,9 +101,22 @@ impl App {
             listen,
             ..RestConfig::default()
         });
-        let process = service.open(&runtime)?.serve(Process::new(runtime))?;
+        let mut process = service.open(&runtime)?.serve(Process::new(runtime))?;
+        if let Some(listen) = admin {
+            process = process.admin(AdminConfig {
+                listen,
+                ..AdminConfig::default()
+            });
+        }
         crate::process::block_on(async { Ok(process) })
     }
+}
+
+fn address(key: &str, text: &str) -> std::result::Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| {
+        let problem = format!("`{text}` is not an address; expected one like 127.0.0.1:8081");
+        ConfigError::new(key, problem)
+    })
 }
 
 /// Routes below a prefix.

@@ -6,6 +6,7 @@
 //! Two rooms are features, both on by default: `store` and `gateway`. Generated projects start
 //! without them.
 
+mod admin_thread;
 mod app;
 mod process;
 mod service;
@@ -35,6 +36,8 @@ pub use tenon_auth as auth;
 pub use tenon_gateway as gateway;
 /// Listening and serving.
 pub use tenon_net as net;
+/// Labels of work in profiles.
+pub use tenon_profile as profile;
 /// The REST door.
 pub use tenon_rest as rest;
 /// The gRPC server and client.

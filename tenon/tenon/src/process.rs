@@ -14,8 +14,10 @@ use tenon_net::{BindError, Options, ServerTls};
 use tenon_telemetry::{Admin, Metrics};
 use tokio::task::JoinSet;
 
-type Work = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-type Probe = Arc<dyn Fn() -> Work + Send + Sync>;
+use crate::admin_thread;
+
+pub(crate) type Work = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+pub(crate) type Probe = Arc<dyn Fn() -> Work + Send + Sync>;
 
 /// What all doors of a process share.
 #[derive(Clone, Default)]
@@ -183,11 +185,12 @@ impl Process {
             let mut admin = Admin::new(config, metrics, life.clone())
                 .routes(serde_json::Value::Array(self.routes));
             for (name, probe) in self.probes {
-                admin = admin.probe(name, move || probe());
+                admin = admin.probe(name, admin_thread::on_workers(probe));
             }
             let router = admin.router()?;
-            let serve = tenon_net::serve(listener, router, options.tls(tls), life.clone());
-            doors.spawn(serve);
+            tenon_profile::warn_if_stripped();
+            let serve = admin_thread::serve(listener, router, options.tls(tls), life.clone());
+            doors.spawn(serve?);
         }
         life.ready();
         Ok(Running {

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    Guards, Plaintext, RateLimitConfig, ServerTlsConfig, SharedLimitsConfig, SheddingConfig,
-    at_least_one, duration, resilience::MAX_IN_FLIGHT,
+    Guards, Plaintext, ProfilingConfig, RateLimitConfig, ServerTlsConfig, SharedLimitsConfig,
+    SheddingConfig, at_least_one, duration, resilience::MAX_IN_FLIGHT,
 };
 
 /// The section `rest`: the REST door.
@@ -190,11 +190,14 @@ pub enum Reflection {
 pub struct AdminConfig {
     /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:8889`.
     pub listen: SocketAddr,
-    /// What peers that are not on loopback must show for `/routes`. Without it they are refused.
+    /// What peers that are not on loopback must show for `/routes` and `/debug/pprof/`.
+    /// Without it they are refused.
     pub auth: Option<AdminAuth>,
     /// Speaks TLS with these files. Default: plaintext, on any address, because probes and
     /// scrapers ask here; what only operators may see wants `auth` besides.
     pub tls: Option<ServerTlsConfig>,
+    /// Profiles below `/debug/pprof/`.
+    pub profiling: ProfilingConfig,
 }
 
 impl Default for AdminConfig {
@@ -203,6 +206,7 @@ impl Default for AdminConfig {
             listen: loopback(8889),
             auth: None,
             tls: None,
+            profiling: ProfilingConfig::default(),
         }
     }
 }
