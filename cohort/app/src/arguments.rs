@@ -96,6 +96,9 @@ pub(crate) struct Up {
     /// Where health, metrics and the route table are.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8889")]
     pub(crate) admin: SocketAddr,
+    /// Speak plaintext also on addresses that other machines reach: something with TLS stands before.
+    #[arg(long)]
+    pub(crate) plaintext: bool,
     /// A file with the password of the first administrator, mode 0400; without it a random one is
     /// printed by the first start.
     #[arg(long, value_name = "FILE")]

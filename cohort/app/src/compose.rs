@@ -7,7 +7,10 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tenon::{
     Clock, Open, Process, Runtime, StartError, SystemClock,
-    config::{AdminConfig, AuthConfig, KeyConfig, LogConfig, RestConfig, RpcConfig, StoreConfig},
+    config::{
+        AdminConfig, AuthConfig, KeyConfig, LogConfig, Plaintext, RestConfig, RpcConfig,
+        StoreConfig,
+    },
     gateway::{docs, openapi},
     rest::{self, axum::Router},
 };
@@ -27,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) progress: SocketAddr,
     /// The address of the admin server.
     pub(crate) admin: SocketAddr,
+    /// Where they speak plaintext.
+    pub(crate) plaintext: Plaintext,
     /// How many writes one commit takes at most.
     pub(crate) batch_max: usize,
 }
@@ -64,7 +69,7 @@ pub(crate) async fn compose(settings: &Settings, runtime: Runtime) -> Result<Pla
         trial: trial.client.clone(),
     };
     let epro = epro::build(settings.epro(), clients, clock).await?;
-    let progress = progress::build(trial.client).service(at(settings.progress));
+    let progress = progress::build(trial.client).service(at(settings.progress, settings.plaintext));
 
     // The first one named is closed first: a service's data outlives those who call it.
     let services = [
@@ -79,7 +84,11 @@ pub(crate) async fn compose(settings: &Settings, runtime: Runtime) -> Result<Pla
     }
     let progress = progress.open(&runtime)?;
     let mut process = Process::new(runtime)
-        .rest("gateway", at(settings.listen), router(&mut open)?)
+        .rest(
+            "gateway",
+            at(settings.listen, settings.plaintext),
+            router(&mut open)?,
+        )
         .admin(AdminConfig {
             listen: settings.admin,
             ..AdminConfig::default()
@@ -121,9 +130,10 @@ pub(crate) fn document() -> Result<Value> {
     )?)
 }
 
-fn at(listen: SocketAddr) -> RestConfig {
+fn at(listen: SocketAddr, plaintext: Plaintext) -> RestConfig {
     RestConfig {
         listen,
+        plaintext,
         ..RestConfig::default()
     }
 }

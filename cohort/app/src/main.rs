@@ -54,6 +54,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Up(arguments) if arguments.check => {
+            up::reachable(&arguments)?;
             screen::say("sound");
             Ok(Outcome::Good)
         }

@@ -21,8 +21,8 @@ use std::{
     },
 };
 
-use anyhow::{Context as _, Result, anyhow};
-use tenon::{Running, StartError, catalogue, supervisor, telemetry};
+use anyhow::{Context as _, Result, anyhow, bail};
+use tenon::{Running, StartError, catalogue, config::Plaintext, supervisor, telemetry};
 
 use crate::{
     Outcome, account,
@@ -34,6 +34,7 @@ use crate::{
 
 /// Runs until a signal.
 pub(crate) fn run(arguments: &Up) -> Result<Outcome> {
+    reachable(arguments)?;
     let folder = Folder::new(&arguments.data.folder);
     let _lock = folder.lock()?;
     telemetry::init_logs(&arguments.log.config())?;
@@ -42,6 +43,10 @@ pub(crate) fn run(arguments: &Up) -> Result<Outcome> {
         listen: arguments.listen,
         progress: arguments.progress,
         admin: arguments.admin,
+        plaintext: match arguments.plaintext {
+            true => Plaintext::Allowed,
+            false => Plaintext::Loopback,
+        },
         batch_max: arguments.batch_max,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -49,6 +54,22 @@ pub(crate) fn run(arguments: &Up) -> Result<Outcome> {
         .build()?;
     runtime.block_on(serve(&settings, arguments))?;
     Ok(Outcome::Good)
+}
+
+/// Plaintext beyond this machine must be said.
+pub(crate) fn reachable(arguments: &Up) -> Result<()> {
+    for (flag, address) in [
+        ("--listen", arguments.listen),
+        ("--progress", arguments.progress),
+    ] {
+        if !address.ip().is_loopback() && !arguments.plaintext {
+            bail!(
+                "{flag} {address} can be reached from other machines, and what is sent is not encrypted; \
+                 put a proxy with TLS before it and add --plaintext"
+            );
+        }
+    }
+    Ok(())
 }
 
 async fn serve(settings: &Settings, arguments: &Up) -> Result<()> {
@@ -107,17 +128,6 @@ async fn finish(
     screen::say(format_args!("gateway {gateway}"));
     screen::say(format_args!("progress {}", url(address("progress.rest")?)));
     screen::say(format_args!("admin {admin}"));
-    for (flag, address) in [
-        ("--listen", settings.listen),
-        ("--progress", settings.progress),
-    ] {
-        if !address.ip().is_loopback() {
-            screen::tell(format_args!(
-                "attention: {flag} {address} can be reached from other machines, and what is sent is not \
-                 encrypted; put a proxy with TLS before it"
-            ));
-        }
-    }
     account::first(accounts, arguments.administrator_password.as_deref()).await?;
     if arguments.demo {
         let accounts = accounts.clone();
