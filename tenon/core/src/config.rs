@@ -4,6 +4,7 @@
 //! another type is an error with its line and the nearest valid key. No key is read and ignored.
 
 mod auth;
+mod calls;
 mod clients;
 mod doors;
 pub mod duration;
@@ -24,6 +25,7 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 pub use auth::{AuthConfig, KeyConfig};
+pub use calls::{BalancerConfig, MethodTimeouts, RetryConfig};
 pub use clients::{ClientConfig, ClientsConfig, Source};
 pub use doors::{AdminAuth, AdminConfig, Reflection, RestConfig, RpcConfig};
 pub use gateway::{

@@ -374,6 +374,23 @@ admin:
 #     endpoints: ["127.0.0.1:9102"]
 #     # How long a call may take at most.
 #     timeout: 2s
+#     # The same for single methods, by their name in the contract.
+#     timeouts: {}
+#     # Which instance takes a call: p2c (of two the better) or consistentHash (by the call's key).
+#     balancer: p2c
+#     retry:
+#       # How often a call is made at most, the first time included; 1 never repeats.
+#       attempts: 3
+#       # Methods that may be repeated besides those whose idempotency_level says so.
+#       methods: []
+#     # Refuses calls that would fail anyway, by method and instance.
+#     breaker: true
+#     # Limits the calls in flight at an instance by how long they take.
+#     adaptiveLimit: true
+#     # Where plaintext is good enough: loopback, or allowed anywhere.
+#     plaintext: loopback
+#     # Speaks TLS; the files are read again when they change.
+#     # tls: { caFile: certs/ca.crt, certFile: certs/service.crt, keyFile: certs/service.key }
 
 # The data of the service; needs the feature `store` of tenon in Cargo.toml.
 # store:

@@ -1,45 +1,49 @@
 //! A channel to a service across the network: its instances, and the calls that go to them.
 //!
 //! One HTTP/2 connection to each instance, made when the first call needs it and made again when
-//! it breaks. Calls go round the instances that are connected.
+//! it breaks. [`crate::balance`] says which instance takes a call; breaker and adaptive limit of
+//! that instance may refuse it; [`crate::retry`] says when a failed one is made again.
 
-use std::{
-    future::poll_fn,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{future::select_ok, stream};
+use futures_util::stream;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prost::Message;
 use tenon_core::{
-    Context, Error, Messages, Result, catalogue,
-    config::{ClientConfig, ConfigError},
+    Context, Error, Messages, Result,
+    config::{ClientConfig, ConfigError, Plaintext, Source},
 };
-use tenon_telemetry::{Metrics, Side};
+use tenon_discovery::Instances;
+use tenon_net::{ClientTls, Protocol, tls::plaintext_refused};
+use tenon_telemetry::{Metrics, RpcClient, Side};
 
 use crate::{
     Method,
+    balance::{InFlight, Node},
     calling::{self, Breach, Call, Sending},
     catalogue as own,
     frame::{self, Encoding, Problem, Receiver},
     observe::{Calling, Meter},
-    outcome, status,
+    outcome,
+    retry::{self, Retries},
+    status,
 };
 
 mod endpoint;
 mod fault;
+mod greeting;
 mod outgoing;
+mod pool;
 mod request;
+mod watch;
 
-use endpoint::{Connection, Endpoint};
+use endpoint::Dialer;
 use fault::Fault;
 use outgoing::Outgoing;
+use pool::{Place, Pool, Reached};
+use watch::{Refusals, Watch};
 
 /// The largest reply that is taken, counted after decompression.
 const MAX_REPLY: u64 = 4 << 20;
@@ -52,10 +56,28 @@ pub struct Channel {
 
 struct Inner {
     name: String,
-    endpoints: Vec<Arc<Endpoint>>,
-    next: AtomicUsize,
+    pool: Arc<Pool>,
     timeout: Duration,
+    timeouts: BTreeMap<String, Duration>,
+    retries: Retries,
     meter: Meter,
+    metrics: RpcClient,
+}
+
+/// What a call got.
+enum Answer {
+    /// Its one message.
+    Whole(Bytes),
+    /// The head; its messages follow. The instance is busy with it as long as they do.
+    Begun(Response<Incoming>, InFlight<Reached>),
+}
+
+/// One call, however often it is made.
+struct Errand<'a> {
+    cx: &'a Context,
+    method: &'static Method,
+    /// Whether the answer is one message.
+    is_whole: bool,
 }
 
 impl Channel {
@@ -63,31 +85,44 @@ impl Channel {
     /// yet; calls are counted in `metrics`.
     ///
     /// # Errors
-    /// There is no endpoint, or one is not `host:port`.
+    /// Not exactly one source of instances is given, or it is not sound; an endpoint is not
+    /// `host:port`, or not on this machine and neither `tls` nor `plaintext: allowed` is written;
+    /// files of `tls` cannot be used.
     pub fn new(
         name: impl Into<String>,
         config: &ClientConfig,
         metrics: &Metrics,
     ) -> Result<Self, ConfigError> {
         let name = name.into();
-        let refused = |problem: String| ConfigError::new(format!("clients.{name}"), problem);
-        if config.endpoints.is_empty() {
-            return Err(refused(
-                "no endpoints; expected host:port of each instance".to_owned(),
-            ));
-        }
-        let endpoints = config
-            .endpoints
-            .iter()
-            .map(|address| Endpoint::new(address).map(Arc::new).map_err(refused))
-            .collect::<Result<Vec<_>, _>>()?;
+        let instances = tenon_discovery::follow(&name, config)?;
+        Self::over(name, instances, config, metrics)
+    }
+
+    /// The same over instances that somebody else follows; the source in `config` is only checked.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn over(
+        name: impl Into<String>,
+        instances: Instances,
+        config: &ClientConfig,
+        metrics: &Metrics,
+    ) -> Result<Self, ConfigError> {
+        let name = name.into();
+        let section = format!("clients.{name}");
+        let dialer = dialer(&section, config)?;
+        check(&section, config, &dialer)?;
+        let handles = metrics.rpc_client(&name);
+        let pool = Pool::new(name.clone(), config, instances, dialer, handles.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 name,
-                endpoints,
-                next: AtomicUsize::new(0),
+                pool,
                 timeout: config.timeout,
+                timeouts: config.timeouts.0.clone(),
+                retries: Retries::new(&config.retry),
                 meter: Meter::new(metrics.clone(), Side::Client),
+                metrics: handles,
             }),
         })
     }
@@ -240,7 +275,7 @@ impl Channel {
         let calling = Calling::start(&self.inner.meter.of(method));
         let cx = match method.is_endless() {
             true => cx.clone(),
-            false => cx.with_timeout(self.inner.timeout),
+            false => cx.with_timeout(self.inner.timeout_of(method)),
         };
         let exchange = async {
             let (breach, body, _guard) = match input()? {
@@ -252,9 +287,16 @@ impl Channel {
                     (breach, body, Some(guard))
                 }
             };
+            let errand = Errand {
+                cx: &cx,
+                method,
+                is_whole: true,
+            };
             let answer = async {
-                let response = self.inner.begin(&cx, method, body).await?;
-                self.inner.read(response).await
+                match self.inner.run(&errand, body).await? {
+                    Answer::Whole(message) => Ok(message),
+                    Answer::Begun(response, _in_flight) => self.inner.read(response).await,
+                }
             };
             match breach {
                 Some(breach) => breach.or(answer).await,
@@ -280,16 +322,21 @@ impl Channel {
         let (cx, guard) = cx.with_cancel();
         let begun = async {
             let (breach, body) = input()?.body(cx.clone());
-            let answer = self.inner.begin(&cx, method, body);
-            let response = match &breach {
+            let errand = Errand {
+                cx: &cx,
+                method,
+                is_whole: false,
+            };
+            let answer = self.inner.run(&errand, body);
+            let answer = match &breach {
                 Some(breach) => breach.or(answer).await?,
                 None => answer.await?,
             };
-            Ok((breach, response))
+            Ok((breach, answer))
         };
         let begun = outcome::contain(&cx, begun)
             .await
-            .and_then(|(breach, response)| Ok((breach, self.inner.replies(response)?)))
+            .and_then(|(breach, answer)| Ok((breach, self.inner.replies(answer)?)))
             .map_err(|error| outcome::seen_by_caller(&cx, error));
         let inner = self.inner.clone();
         match begun {
@@ -335,66 +382,105 @@ impl Input {
 }
 
 impl Inner {
-    /// Sends the call and waits for the head of the answer.
-    async fn begin(
+    fn timeout_of(&self, method: &Method) -> Duration {
+        let own = self.timeouts.get(method.name());
+        own.copied().unwrap_or(self.timeout)
+    }
+
+    /// Makes the call, and makes it again where that may help and does no harm.
+    async fn run(&self, errand: &Errand<'_>, mut body: Outgoing) -> Result<Answer> {
+        let may_repeat = self.retries.begin(errand.cx, errand.method);
+        let mut last = None;
+        let mut failed = 0;
+        loop {
+            let again = if may_repeat { body.again() } else { None };
+            let error = match self.attempt(errand, body, failed, &mut last).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            failed += 1;
+            let Some(same) = again else {
+                return Err(error);
+            };
+            let Some(wait) = self.retries.wait(failed, &error, errand.cx) else {
+                return Err(retry::used_up(error, failed));
+            };
+            let method = errand.method;
+            self.metrics
+                .method(method.service(), method.name())
+                .retried();
+            tokio::time::sleep(wait).await;
+            body = same;
+        }
+    }
+
+    /// One attempt. A call that an instance never began with goes to another; whatever may have
+    /// begun is not sent twice here. `last` is the instance that failed before, and then this one.
+    async fn attempt(
         &self,
-        cx: &Context,
-        method: &'static Method,
-        body: Outgoing,
-    ) -> Result<Response<Incoming>> {
-        let response = self.send(cx, method, body).await?;
+        errand: &Errand<'_>,
+        mut body: Outgoing,
+        failed: u32,
+        last: &mut Option<Arc<Node<Reached>>>,
+    ) -> Result<Answer> {
+        let Errand { cx, method, .. } = *errand;
+        let key = self.pool.key(cx)?;
+        let mut refusals = Refusals::new(&self.metrics, method);
+        let mut begun_nowhere = 0;
+        loop {
+            let place = self.pool.place(key.as_deref(), last.as_deref()).await?;
+            let Place {
+                mut connection,
+                mut in_flight,
+            } = place;
+            let node = in_flight.node().clone();
+            *last = Some(node.clone());
+            let breaker = node.target().breaker(&self.pool, method);
+            let watch = Watch::begin(&self.pool, &node, breaker.as_deref(), cx, &mut refusals)?;
+            let Some(watch) = watch else {
+                continue;
+            };
+            let again = body.again();
+            let request = request::request(cx, method, &connection, body, failed)?;
+            let (fault, unsent) = match connection.send(request).await {
+                Ok(response) => {
+                    in_flight.answered();
+                    let result = self.answer(errand, response, in_flight).await;
+                    watch.ended(&result);
+                    return result;
+                }
+                Err(failed) => failed,
+            };
+            begun_nowhere += 1;
+            // A stream can be sent on another connection only while none of it was taken.
+            match (fault, unsent.map(Request::into_body).or(again)) {
+                (Fault::NotBegun(_), Some(same)) if begun_nowhere <= self.pool.tries() => {
+                    watch.not_begun();
+                    body = same;
+                }
+                (fault, _) => {
+                    let result = Err(fault.error(&self.name, connection.address()));
+                    watch.ended(&result);
+                    return result;
+                }
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        errand: &Errand<'_>,
+        response: Response<Incoming>,
+        in_flight: InFlight<Reached>,
+    ) -> Result<Answer> {
         if let Some(answer) = status::read(response.headers()) {
             answer?;
         } else if response.status() != StatusCode::OK {
             return Err(status::of_http(response.status()));
         }
-        Ok(response)
-    }
-
-    /// Sends the request on a live connection. One that the peer never began with goes to
-    /// another; whatever may have begun is never sent twice.
-    async fn send(
-        &self,
-        cx: &Context,
-        method: &'static Method,
-        mut body: Outgoing,
-    ) -> Result<Response<Incoming>> {
-        let mut attempts = self.endpoints.len() + 1;
-        loop {
-            attempts -= 1;
-            let mut connection = self.pick().await?;
-            let again = body.again();
-            let request = request::request(cx, method, &connection, body)?;
-            let (fault, unsent) = match connection.send(request).await {
-                Ok(response) => return Ok(response),
-                Err(failed) => failed,
-            };
-            // A stream can be sent on another connection only while none of it was taken.
-            match (fault, unsent.map(Request::into_body).or(again)) {
-                (Fault::NotBegun(_), Some(same)) if attempts > 0 => body = same,
-                (fault, _) => return Err(fault.error(&self.name, connection.address())),
-            }
-        }
-    }
-
-    /// The next connection in turn; when there is none, the first that can be made.
-    async fn pick(&self) -> Result<Connection> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        for step in 0..self.endpoints.len() {
-            let at = turn.wrapping_add(step) % self.endpoints.len();
-            if let Some(connection) = self.endpoints[at].ready() {
-                return Ok(connection);
-            }
-        }
-        let connecting = self
-            .endpoints
-            .iter()
-            .map(|endpoint| Box::pin(endpoint.connected()));
-        match select_ok(connecting).await {
-            Ok((connection, _)) => Ok(connection),
-            Err(problem) => Err(catalogue::UNAVAILABLE
-                .error()
-                .cause(format!("{}: {problem}", self.name))),
+        match errand.is_whole {
+            true => Ok(Answer::Whole(self.read(response).await?)),
+            false => Ok(Answer::Begun(response, in_flight)),
         }
     }
 
@@ -414,19 +500,23 @@ impl Inner {
     }
 
     /// The messages of an answer, and the status in its trailers.
-    fn replies(self: &Arc<Self>, response: Response<Incoming>) -> Result<Messages<Bytes>> {
+    fn replies(self: &Arc<Self>, answer: Answer) -> Result<Messages<Bytes>> {
+        let (response, in_flight) = match answer {
+            Answer::Begun(response, in_flight) => (response, in_flight),
+            Answer::Whole(_) => return Err(broken(&self.name, "it is one message")),
+        };
         let (parts, body) = response.into_parts();
         let encoding = Encoding::of(&parts.headers).ok_or_else(|| self.unasked())?;
         let receiver = Receiver::new(body, encoding, MAX_REPLY);
         // Without trailers the head has said it all.
         let said = status::read(&parts.headers).is_some();
         let inner = self.clone();
-        let replies = stream::unfold(Some(receiver), move |receiver| {
+        let replies = stream::unfold(Some((receiver, in_flight)), move |state| {
             let inner = inner.clone();
             async move {
-                let mut receiver = receiver?;
+                let (mut receiver, in_flight) = state?;
                 let error = match poll_fn(|cx| receiver.poll_message(cx)).await {
-                    Some(Ok(message)) => return Some((Ok(message), Some(receiver))),
+                    Some(Ok(message)) => return Some((Ok(message), Some((receiver, in_flight)))),
                     Some(Err(problem)) => unread(&inner.name, problem),
                     None => match receiver.trailers().and_then(status::read) {
                         Some(Ok(())) => return None,
@@ -462,6 +552,47 @@ impl Inner {
             trace_id = %cx.trace().trace_id(),
         );
     }
+}
+
+/// How the instances are connected to.
+fn dialer(section: &str, config: &ClientConfig) -> Result<Dialer, ConfigError> {
+    let tls = match &config.tls {
+        Some(tls) => {
+            let key = format!("{section}.tls");
+            Some(ClientTls::load(&key, tls, Protocol::Http2)?)
+        }
+        None => None,
+    };
+    if tls.is_none() && config.plaintext == Plaintext::Allowed {
+        tracing::warn!(client = section, "plaintext on any network, as configured");
+    }
+    Ok(Dialer {
+        section: section.to_owned(),
+        tls,
+        plaintext: config.plaintext,
+    })
+}
+
+/// Finds at start what a call would find. Addresses that a registry gives are looked at when they
+/// are connected to.
+fn check(section: &str, config: &ClientConfig, dialer: &Dialer) -> Result<(), ConfigError> {
+    let refused = |problem: String| ConfigError::new(section, problem);
+    let needs_word = dialer.tls.is_none() && dialer.plaintext == Plaintext::Loopback;
+    match config.source(section.trim_start_matches("clients."))? {
+        Source::Endpoints(endpoints) => {
+            for address in endpoints {
+                let is_loopback = endpoint::check(address).map_err(refused)?;
+                if needs_word && !is_loopback {
+                    return Err(refused(plaintext_refused(section, address)));
+                }
+            }
+        }
+        Source::Kubernetes(_) if needs_word => {
+            return Err(refused(plaintext_refused(section, "a pod")));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn broken(service: &str, problem: &str) -> Error {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{Method, Service, catalogue};
 
-static CHECK: Method = Method::new("/grpc.health.v1.Health/Check").idempotent();
+pub(crate) static CHECK: Method = Method::new("/grpc.health.v1.Health/Check").idempotent();
 static WATCH: Method = Method::new("/grpc.health.v1.Health/Watch").endless();
 
 /// The name of the service.
@@ -107,15 +107,15 @@ struct Request {
 
 /// `message HealthCheckResponse`
 #[derive(Clone, PartialEq, prost::Message)]
-struct Reply {
+pub(crate) struct Reply {
     #[prost(enumeration = "Status", tag = "1")]
-    status: i32,
+    pub(crate) status: i32,
 }
 
 /// `enum ServingStatus`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-enum Status {
+pub(crate) enum Status {
     Unknown = 0,
     Serving = 1,
     NotServing = 2,

@@ -8,6 +8,7 @@
 //! Messages are framed here, over prost, and sent on bare hyper connections: tonic's server
 //! answers a passed deadline with 1 where 4 is right, and its client's timer says the same.
 
+pub mod balance;
 mod body;
 mod calling;
 pub mod catalogue;
@@ -19,6 +20,7 @@ pub mod local;
 mod method;
 mod observe;
 mod outcome;
+mod retry;
 mod server;
 mod service;
 mod status;
@@ -26,6 +28,7 @@ mod timeout;
 
 use std::{future::Future, pin::Pin};
 
+pub use balance::HashKey;
 pub use body::ReplyBody;
 pub use channel::Channel;
 pub use client::Client;

@@ -38,7 +38,7 @@ use tokio::time::Instant;
 use crate::{
     BoxError, BoxFuture, Method, ReplyBody, Service, catalogue,
     frame::{self, Encoding, Problem, Receiver},
-    health, outcome,
+    health, outcome, retry,
     service::{Answer, Handler, Operation},
     status, timeout,
 };
@@ -231,6 +231,7 @@ impl Inner {
             Some(service) => cx.with_value(service.clone()),
             None => cx,
         };
+        let cx = retry::incoming(cx, headers);
         let mut held = Held {
             record: Record::start(route.method, &route.metrics, cx.trace()),
             _guard: guard,

@@ -12,6 +12,8 @@ use prost::Message;
 use prost_types::Any;
 use tenon_core::{Code, Error, Violation, catalogue, error::Language};
 
+use crate::retry;
+
 mod details;
 mod percent;
 
@@ -57,6 +59,7 @@ pub(crate) fn write(error: &Error) -> HeaderMap {
     if let Ok(details) = HeaderValue::try_from(details) {
         headers.insert(GRPC_STATUS_DETAILS, details);
     }
+    retry::push_back(&mut headers, error);
     headers
 }
 
@@ -82,7 +85,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Option<Result<(), Error>> {
         Some(info) => of_tenon(code, &message, info, &details),
         None => of_others(code, &message),
     };
-    Some(Err(error))
+    Some(Err(retry::heed(headers, error)))
 }
 
 /// An error of the transport's HTTP status, for answers that are not gRPC.

@@ -10,7 +10,9 @@ pub mod metrics;
 
 pub use admin::Admin;
 pub use logs::{LogError, init_logs};
-pub use metrics::{GuardLabels, Guarded, HttpRoute, InFlight, Metrics, RpcMethod, Side};
+pub use metrics::{
+    GuardLabels, Guarded, HttpRoute, InFlight, Metrics, RpcClient, RpcClientMethod, RpcMethod, Side,
+};
 
 /// The metrics library, for code that registers metrics of its own with [`Metrics::register`].
 pub use prometheus_client as prometheus;

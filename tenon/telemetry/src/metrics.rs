@@ -4,6 +4,7 @@
 //! costs a few atomic steps and one uncontended lock. Names follow the semantic conventions of
 //! OpenTelemetry in the spelling of Prometheus.
 
+mod client;
 mod http;
 mod process;
 mod resilience;
@@ -20,16 +21,18 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-pub use self::{
-    http::HttpRoute,
-    resilience::{GuardLabels, Guarded, REFUSALS},
-    rpc::{RpcMethod, Side},
-};
 use self::{
+    client::Clients,
     http::{HttpLabels, RouteLabels},
     process::Process,
     resilience::Resilience,
     rpc::{CallLabels, MethodLabels},
+};
+pub use self::{
+    client::{RpcClient, RpcClientMethod},
+    http::HttpRoute,
+    resilience::{GuardLabels, Guarded, REFUSALS},
+    rpc::{RpcMethod, Side},
 };
 
 /// The media type of [`Metrics::encode`].
@@ -57,6 +60,7 @@ struct Inner {
     client: Family<CallLabels, Histogram, fn() -> Histogram>,
     client_active: Family<MethodLabels, Gauge>,
     resilience: Resilience,
+    clients: Clients,
 }
 
 impl Metrics {
@@ -73,6 +77,7 @@ impl Metrics {
             client: Family::new_with_constructor(durations),
             client_active: Family::default(),
             resilience: Resilience::default(),
+            clients: Clients::default(),
         };
         let metrics = Self {
             inner: Arc::new(inner),
@@ -135,6 +140,12 @@ impl Metrics {
     ) {
         let read = move || f64::from(u8::from(up()));
         self.inner.resilience.watch_shared(service, Box::new(read));
+    }
+
+    /// The handles of a client of a service, for it to keep. `name` is that of the section
+    /// `clients`.
+    pub fn rpc_client(&self, name: &str) -> RpcClient {
+        self.inner.clients.client(name)
     }
 
     /// Registers metrics of another room: a pool, a queue, a store. Keep clones of what you
@@ -223,6 +234,7 @@ impl Inner {
             "Calls in flight that this process made, by method",
             self.client_active.clone(),
         );
+        self.clients.register(registry);
     }
 }
 

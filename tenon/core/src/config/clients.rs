@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{ConfigError, DnsConfig, EtcdConfig, KubernetesConfig, duration};
+use super::{
+    BalancerConfig, ClientTlsConfig, ConfigError, DnsConfig, EtcdConfig, KubernetesConfig,
+    MethodTimeouts, Plaintext, RetryConfig, duration,
+};
 
 /// The section `clients`: where the services are that this one calls, by their name.
 pub type ClientsConfig = BTreeMap<String, ClientConfig>;
@@ -25,6 +28,20 @@ pub struct ClientConfig {
     /// How long a call may take when its context has more time. Default `2s`.
     #[serde(with = "duration::positive")]
     pub timeout: Duration,
+    /// The same for single methods, by their name in the contract.
+    pub timeouts: MethodTimeouts,
+    /// Which instance takes a call. Default `p2c`.
+    pub balancer: BalancerConfig,
+    /// When a failed call is made again.
+    pub retry: RetryConfig,
+    /// Whether calls that would fail anyway are refused here, by method and instance. Default true.
+    pub breaker: bool,
+    /// Whether the calls in flight at an instance are limited by how long they take. Default true.
+    pub adaptive_limit: bool,
+    /// Speaks TLS. Default: plaintext, with this machine only.
+    pub tls: Option<ClientTlsConfig>,
+    /// Where plaintext is good enough: `loopback`, or `allowed` anywhere. Default `loopback`.
+    pub plaintext: Plaintext,
 }
 
 impl Default for ClientConfig {
@@ -35,6 +52,13 @@ impl Default for ClientConfig {
             etcd: None,
             kubernetes: None,
             timeout: Duration::from_secs(2),
+            timeouts: MethodTimeouts::default(),
+            balancer: BalancerConfig::P2c,
+            retry: RetryConfig::default(),
+            breaker: true,
+            adaptive_limit: true,
+            tls: None,
+            plaintext: Plaintext::Loopback,
         }
     }
 }

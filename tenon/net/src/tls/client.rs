@@ -1,6 +1,6 @@
 //! The calling side of TLS.
 
-use std::{fmt, io, net::IpAddr, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
@@ -120,7 +120,7 @@ impl Inner {
 
 /// Why plaintext is not spoken with the address, and what to write; `key` names the client's
 /// section (`clients.patient`).
-pub fn plaintext_refused(key: &str, address: IpAddr) -> String {
+pub fn plaintext_refused(key: &str, address: impl fmt::Display) -> String {
     format!(
         "{address} is not loopback, and plaintext may be read by others on the way; write \
          `{key}.tls` (with caFile, certFile and keyFile for mutual TLS), or \

@@ -34,6 +34,13 @@ impl Fault {
         }
     }
 
+    /// What happened, for the log.
+    pub(super) fn tell(&self) -> String {
+        match self {
+            Self::NotBegun(cause) | Self::Broken(cause) | Self::Refused(cause) => chain(&**cause),
+        }
+    }
+
     /// The error for the caller; where the call went is for the log.
     pub(super) fn error(self, service: &str, address: &str) -> Error {
         match self {

@@ -4,20 +4,46 @@ use http::{HeaderMap, HeaderValue, Request, Uri, Version, header, uri};
 use tenon_core::{Context, Error, Result};
 
 use super::{Outgoing, endpoint::Connection};
-use crate::{Method, frame, timeout};
+use crate::{Method, frame, retry, timeout};
 
-/// A request of a call.
+/// A request of a call that failed so many times before.
 pub(super) fn request(
     cx: &Context,
     method: &'static Method,
     connection: &Connection,
     body: Outgoing,
+    failed: u32,
 ) -> Result<Request<Outgoing>> {
+    let mut request = Request::new(body);
+    address(&mut request, method, connection)?;
+    let headers = request.headers_mut();
+    if let Some(remaining) = cx.remaining() {
+        let sent = timeout::format(timeout::less_margin(remaining));
+        insert(headers, "grpc-timeout", sent)?;
+    }
+    insert(headers, "traceparent", cx.trace().child().to_string())?;
+    if failed > 0 {
+        headers.insert(retry::PREVIOUS_ATTEMPTS, failed.into());
+    }
+    if let Some(token) = cx.principal().and_then(|principal| principal.token()) {
+        let mut value = text(format!("Bearer {token}"))?;
+        // Kept out of the compression tables of the connection.
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    Ok(request)
+}
+
+/// What every call of the method over the connection says.
+pub(super) fn address(
+    request: &mut Request<Outgoing>,
+    method: &'static Method,
+    connection: &Connection,
+) -> Result<()> {
     let mut parts = uri::Parts::default();
-    parts.scheme = Some(uri::Scheme::HTTP);
+    parts.scheme = Some(connection.scheme());
     parts.authority = Some(connection.authority().clone());
     parts.path_and_query = Some(uri::PathAndQuery::from_static(method.path()));
-    let mut request = Request::new(body);
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() =
@@ -37,18 +63,7 @@ pub(super) fn request(
         frame::GRPC_ACCEPT_ENCODING,
         HeaderValue::from_static(frame::ACCEPTED),
     );
-    if let Some(remaining) = cx.remaining() {
-        let sent = timeout::format(timeout::less_margin(remaining));
-        insert(headers, "grpc-timeout", sent)?;
-    }
-    insert(headers, "traceparent", cx.trace().child().to_string())?;
-    if let Some(token) = cx.principal().and_then(|principal| principal.token()) {
-        let mut value = text(format!("Bearer {token}"))?;
-        // Kept out of the compression tables of the connection.
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
-    }
-    Ok(request)
+    Ok(())
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: String) -> Result<()> {

@@ -1,0 +1,63 @@
+//! How a service is called: keys of `clients.NAME` beside where it is.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Deserializer, de::Error};
+
+use super::duration;
+
+/// The key `balancer`: which instance takes a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BalancerConfig {
+    /// The better of two drawn by weight: the less loaded, the sooner answering.
+    #[default]
+    P2c,
+    /// The one that the key of the call belongs to. Every call must have a key.
+    ConsistentHash,
+}
+
+/// The key `retry`: when a failed call is made again.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// How often a call is made at most, the first time included: 1 to 5. Default 3; 1 never
+    /// makes it again.
+    #[serde(deserialize_with = "attempts")]
+    pub attempts: u32,
+    /// The methods, by their name in the contract, that may be made again besides those whose
+    /// `idempotency_level` says so.
+    pub methods: Vec<String>,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            methods: Vec::new(),
+        }
+    }
+}
+
+/// How long calls of single methods may take, by the name in the contract.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MethodTimeouts(pub BTreeMap<String, Duration>);
+
+impl<'de> Deserialize<'de> for MethodTimeouts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Positive(#[serde(with = "duration::positive")] Duration);
+
+        let timeouts = BTreeMap::<String, Positive>::deserialize(from)?;
+        let plain = timeouts.into_iter().map(|(method, time)| (method, time.0));
+        Ok(Self(plain.collect()))
+    }
+}
+
+fn attempts<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let attempts = u32::deserialize(from)?;
+    if !(1..=5).contains(&attempts) {
+        return Err(D::Error::custom("expected 1 to 5 attempts"));
+    }
+    Ok(attempts)
+}

@@ -1,0 +1,150 @@
+//! What watches one call: the breaker of its method and the adaptive limit of its instance, which
+//! may refuse it, and the balancer, which learns how it ended.
+
+use tenon_core::{Code, Context, Error, Result, catalogue};
+use tenon_resilience::{Breaker, Failures, Limit, breaker::Permit, gradient::Flight};
+use tenon_telemetry::RpcClient;
+
+use super::pool::{Pool, Reached};
+use crate::{
+    Method,
+    balance::{Node, Outcome},
+    catalogue as own,
+};
+
+/// How many instances are asked when breakers or limits refuse, before the call is refused.
+const REFUSALS_MAX: usize = 3;
+
+/// A call under way, and what watches it. Dropped at the deadline it counts as not answered in
+/// time; dropped before, as nothing: its caller left.
+pub(super) struct Watch<'a> {
+    pool: &'a Pool,
+    node: &'a Node<Reached>,
+    cx: &'a Context,
+    permit: Option<Permit<'a>>,
+    flight: Option<Flight<'a>>,
+    is_told: bool,
+}
+
+impl<'a> Watch<'a> {
+    /// Asks breaker and limit. `None` when one of them refuses and another instance may not.
+    ///
+    /// # Errors
+    /// So many instances have refused the call that it is given up.
+    pub(super) fn begin(
+        pool: &'a Pool,
+        node: &'a Node<Reached>,
+        breaker: Option<&'a Breaker>,
+        cx: &'a Context,
+        refusals: &mut Refusals<'_>,
+    ) -> Result<Option<Self>> {
+        let permit = match breaker.map(Breaker::admit).transpose() {
+            Ok(permit) => permit,
+            Err(rejected) => return refusals.add(pool, "breaker", rejected.into()),
+        };
+        let flight = match node.target().limit(pool).map(Limit::acquire).transpose() {
+            Ok(flight) => flight,
+            Err(full) => return refusals.add(pool, "limit", full.into()),
+        };
+        Ok(Some(Self {
+            pool,
+            node,
+            cx,
+            permit,
+            flight,
+            is_told: false,
+        }))
+    }
+
+    /// The call ended.
+    pub(super) fn ended<T>(mut self, result: &Result<T>) {
+        self.is_told = true;
+        let error = result.as_ref().err();
+        // A message that is too large is so wherever it goes.
+        let error = error.filter(|error| !error.is(&own::MESSAGE_TOO_LARGE));
+        let code = error.map(Error::status);
+        if let Some(permit) = self.permit.take() {
+            match error {
+                Some(_) => permit.record(Failures::DEFAULT, result),
+                None => permit.success(),
+            }
+        }
+        if let Some(flight) = self.flight.take() {
+            match code {
+                None => flight.success(),
+                Some(Code::DeadlineExceeded | Code::ResourceExhausted) => flight.dropped(),
+                Some(_) => flight.ignore(),
+            }
+        }
+        self.pool
+            .ended(self.node, error.map_or(Outcome::Success, outcome));
+    }
+
+    /// The instance never began with the call.
+    pub(super) fn not_begun(mut self) {
+        self.is_told = true;
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if self.is_told {
+            return;
+        }
+        let is_late = self
+            .cx
+            .check()
+            .is_err_and(|error| error.is(&catalogue::DEADLINE_EXCEEDED));
+        if !is_late {
+            return;
+        }
+        if let Some(permit) = self.permit.take() {
+            permit.failure();
+        }
+        if let Some(flight) = self.flight.take() {
+            flight.dropped();
+        }
+        self.pool.ended(self.node, Outcome::TimedOut);
+    }
+}
+
+/// What an error says of the instance that it came from.
+fn outcome(error: &Error) -> Outcome {
+    match error.status() {
+        // Somebody behind it is meant.
+        Code::Unavailable if error.is(&catalogue::CIRCUIT_OPEN) => Outcome::Neutral,
+        Code::Unavailable => Outcome::Failure,
+        Code::DeadlineExceeded => Outcome::TimedOut,
+        Code::Cancelled | Code::ResourceExhausted => Outcome::Neutral,
+        _ => Outcome::Success,
+    }
+}
+
+/// The refusals that one call met.
+pub(super) struct Refusals<'a> {
+    metrics: &'a RpcClient,
+    method: &'static Method,
+    count: usize,
+}
+
+impl<'a> Refusals<'a> {
+    pub(super) fn new(metrics: &'a RpcClient, method: &'static Method) -> Self {
+        Self {
+            metrics,
+            method,
+            count: 0,
+        }
+    }
+
+    fn add<T>(&mut self, pool: &Pool, reason: &'static str, error: Error) -> Result<Option<T>> {
+        self.count += 1;
+        if self.count < REFUSALS_MAX.min(pool.size()) {
+            return Ok(None);
+        }
+        let method = self.method;
+        self.metrics
+            .method(method.service(), method.name())
+            .refused(reason);
+        Err(error)
+    }
+}
