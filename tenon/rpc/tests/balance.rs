@@ -129,7 +129,12 @@ const fn millis(count: u64) -> Duration {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    // A failure prints its seed; nothing is kept in files.
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// Instances that answer alike get calls in proportion to their weights, at rest and under
     /// load.

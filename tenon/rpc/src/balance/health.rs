@@ -139,7 +139,8 @@ impl Health {
         if since == 0 {
             return true;
         }
-        let share = ramp(now.wrapping_sub(since));
+        let age = (now.wrapping_sub(since) as i32).max(0);
+        let share = ramp(age.unsigned_abs());
         if share >= 1.0 {
             // Settled: what it once failed is forgotten, and nobody asks for its start again.
             self.since.store(0, Relaxed);

@@ -21,6 +21,10 @@ use crate::{
     balance::{Balancer, HashKey, InFlight, Node, Outcome, Target},
 };
 
+/// The calls in flight at an instance before anything was measured: a burst of callers at the
+/// start, which may wait in the connection for the 256 that it carries at once, is no overload.
+const LIMIT_AT_FIRST: usize = 1024;
+
 /// The instances of one service.
 pub(super) struct Pool {
     name: String,
@@ -156,7 +160,10 @@ impl Pool {
         match Endpoint::new(&instance.address, &self.dialer) {
             Ok(endpoint) => Some(Reached {
                 endpoint: Arc::new(endpoint),
-                limit: Limit::new(Settings::default()),
+                limit: Limit::new(Settings {
+                    initial: LIMIT_AT_FIRST,
+                    ..Settings::default()
+                }),
                 breakers: RwLock::default(),
             }),
             Err(problem) => {
