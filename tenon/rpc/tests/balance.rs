@@ -124,6 +124,13 @@ fn paused<F: Future>(work: F) -> F::Output {
     runtime.block_on(work)
 }
 
+/// How often a pick is made to measure it.
+const ROUNDS: u32 = if cfg!(debug_assertions) {
+    5_000
+} else {
+    1_000_000
+};
+
 const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
@@ -333,16 +340,15 @@ async fn keys_stay_and_move_on_only_past_what_is_gone() {
     );
 }
 
-/// What the balancer costs a call. Run it alone, optimized:
-/// `cargo test --release -p tenon-rpc --test balance -- --ignored --nocapture cost`.
+/// What the balancer costs a call. The figure means something alone and optimized:
+/// `cargo test --release -p tenon-rpc --test balance -- --nocapture cost`.
 #[test]
-#[ignore = "a measurement, to be run alone and optimized"]
 fn cost_of_a_pick() {
     for instances in [1_usize, 3, 10, 100] {
         let list = list(&vec![100; instances]);
         let measure = |policy, key: Option<&HashKey>| {
             let balancer = balancer(policy, &list, 5);
-            let rounds = 1_000_000_u32;
+            let rounds = ROUNDS;
             let started = std::time::Instant::now();
             for _ in 0..rounds {
                 let pick = balancer.pick(key).unwrap();
@@ -359,7 +365,7 @@ fn cost_of_a_pick() {
             .map(|_| Arc::new(Up(Arc::new(AtomicBool::new(true)))))
             .collect();
         let next = std::sync::atomic::AtomicUsize::new(0);
-        let rounds = 1_000_000_u32;
+        let rounds = ROUNDS;
         let started = std::time::Instant::now();
         for _ in 0..rounds {
             let at = next.fetch_add(1, Ordering::Relaxed) % targets.len();
