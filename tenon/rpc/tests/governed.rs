@@ -19,6 +19,7 @@ use tenon_core::{
 };
 use tenon_discovery::{Instance, Instances};
 use tenon_rpc::{Channel, HashKey, Metrics};
+use tenon_test::fault_proxy::{FaultProxy, Faults};
 use tokio::{net::TcpListener, sync::watch};
 
 const ANY: &str = "127.0.0.1:0";
@@ -89,6 +90,50 @@ async fn a_silent_instance_is_left_out_and_stays_so_until_it_answers() {
     println!("one live, one silent: {failed} of 400 calls failed, the last one call {after}");
     // Five time out before it is left out; those who ask afterwards are probes, not calls.
     assert!(failed <= 5, "{failed}");
+}
+
+/// Packets vanish: nobody is told anything, and new connections are silent, too.
+#[tokio::test]
+async fn a_black_hole_is_found_out_and_calls_then_fail_at_once() {
+    let behind = house().await;
+    let proxy = FaultProxy::to(behind.address, 1).await.unwrap();
+    let config = ClientConfig {
+        timeout: Duration::from_millis(300),
+        // It would refuse calls long before; what the connection finds out is looked at here.
+        breaker: false,
+        ..once(&[proxy.address()])
+    };
+    let channel = channel(&config);
+    call(&channel, &WRITE).await.unwrap();
+    proxy.set(Faults {
+        black_hole: true,
+        ..Faults::default()
+    });
+    let begun = std::time::Instant::now();
+    let mut in_a_row = 0;
+    while in_a_row < 20 {
+        let asked = std::time::Instant::now();
+        let error = call(&channel, &WRITE).await.unwrap_err();
+        let at_once = error.is(&UNAVAILABLE) && asked.elapsed() < Duration::from_millis(100);
+        in_a_row = if at_once { in_a_row + 1 } else { 0 };
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "never found out: {error:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!(
+        "into a black hole: calls fail at once after {:?}",
+        begun.elapsed()
+    );
+    assert!(proxy.open() <= 2, "{} connections", proxy.open());
+    proxy.heal();
+    let begun = std::time::Instant::now();
+    while call(&channel, &WRITE).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(begun.elapsed() < Duration::from_secs(60), "not found again");
+    }
+    println!("found again after {:?}", begun.elapsed());
 }
 
 #[tokio::test]

@@ -55,10 +55,12 @@ impl Conduct {
         }
     }
 
+    /// Behaves so from now on.
     pub fn set(&self, mood: Mood) {
         self.mood.store(mood as u8, Ordering::SeqCst);
     }
 
+    /// How many calls came.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
@@ -85,20 +87,25 @@ impl Conduct {
 
 /// A running instance.
 pub struct House {
+    /// Where it listens.
     pub address: SocketAddr,
+    /// How it behaves.
     pub conduct: Conduct,
     life: Lifecycle,
     done: JoinHandle<std::io::Result<()>>,
 }
 
+/// An instance that is well.
 pub async fn house() -> House {
     house_of(Conduct::default()).await
 }
 
+/// An instance of this conduct.
 pub async fn house_of(conduct: Conduct) -> House {
     open("127.0.0.1:0".parse().unwrap(), conduct, None).await
 }
 
+/// An instance at an address.
 pub async fn open(listen: SocketAddr, conduct: Conduct, tls: Option<ServerTls>) -> House {
     let (life, config) = (Lifecycle::new(), RpcConfig::default());
     let service = Service::builder("test.Notes", conduct.clone())
@@ -152,10 +159,12 @@ pub fn once(addresses: &[SocketAddr]) -> ClientConfig {
     }
 }
 
+/// A channel by a section `clients.notes`.
 pub fn channel(config: &ClientConfig) -> Channel {
     Channel::new("notes", config, &Metrics::new()).unwrap()
 }
 
+/// One call.
 pub async fn call(channel: &Channel, method: &'static Method) -> Result<String> {
     let cx = Context::background();
     channel.unary(&cx, method, String::new()).await
@@ -168,6 +177,7 @@ pub struct Load {
 }
 
 impl Load {
+    /// So many callers, each with its next call when the last one ended.
     pub fn start(channel: &Channel, method: &'static Method, callers: usize) -> Self {
         let stop = Arc::<std::sync::atomic::AtomicBool>::default();
         let caller = |_| {
