@@ -19,7 +19,7 @@ use tenon_core::{
 };
 use tenon_discovery::{Instance, Instances};
 use tenon_rpc::{Channel, HashKey, Metrics};
-use tenon_test::fault_proxy::{FaultProxy, Faults};
+use tenon_test::{FaultProxy, Faults};
 use tokio::{net::TcpListener, sync::watch};
 
 const ANY: &str = "127.0.0.1:0";
