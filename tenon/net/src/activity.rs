@@ -15,8 +15,10 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Options, Protocol,
@@ -55,6 +57,10 @@ pub(crate) struct Activity {
     windows: Windows,
     /// What an HTTP/2 peer asked for and reset.
     resets: Resets,
+    /// Whether the connection has left HTTP: it became a WebSocket.
+    upgraded: AtomicBool,
+    /// Cancelled when nobody holds the stream any more.
+    released: CancellationToken,
 }
 
 impl Activity {
@@ -73,6 +79,8 @@ impl Activity {
             backlog: Backlog::default(),
             windows: Windows::default(),
             resets: Resets::new(),
+            upgraded: AtomicBool::new(false),
+            released: CancellationToken::new(),
         }
     }
 
@@ -138,6 +146,28 @@ impl Activity {
 
     pub(crate) fn all_is_written(&self) {
         self.backlog.cleared();
+    }
+
+    /// Notes an answer that leaves HTTP.
+    pub(crate) fn answered(&self, status: StatusCode) {
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            self.upgraded.store(true, Relaxed);
+        }
+    }
+
+    /// Whether the stream was handed on to whoever speaks another protocol on it.
+    pub(crate) fn has_left(&self) -> bool {
+        self.upgraded.load(Relaxed)
+    }
+
+    /// Nobody holds the stream any more.
+    pub(crate) fn release(&self) {
+        self.released.cancel();
+    }
+
+    /// Resolves once nobody holds the stream any more.
+    pub(crate) async fn released(&self) {
+        self.released.cancelled().await;
     }
 
     /// A request came in whole; it counts until the guard is dropped.

@@ -96,6 +96,13 @@ impl Connection {
                 let _ = self.cut.run_until_cancelled(lingering).await;
             }
             End::BrokenOff => socket::reset_on_close(self.tcp.as_ref()),
+            End::Left => {
+                // Whoever speaks on it now is in the house until it ends, or until all are cut.
+                let released = self.cut.run_until_cancelled(activity.released());
+                if released.await.is_none() {
+                    socket::close(self.tcp.as_ref());
+                }
+            }
             _ => {}
         }
         // Dropping it would send an orderly end first, also where a reset is meant.
@@ -146,6 +153,7 @@ impl Connection {
         let (peer, protocol) = (Peer(self.peer), self.options.protocol);
         let marks = activity.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            let marks = marks.clone();
             let in_flight = marks.request();
             request.extensions_mut().insert(peer);
             if let Some(identity) = &identity {
@@ -164,6 +172,7 @@ impl Connection {
                     Ok(call) => call.await?.map(Some),
                     Err(refused) => refused.map(|()| None),
                 };
+                marks.answered(response.status());
                 Ok::<_, Infallible>(response.map(|body| Tracked::new(body, in_flight)))
             }
         });
@@ -173,7 +182,8 @@ impl Connection {
                     .header_read_timeout(None)
                     .max_header_size(HEAD_BYTES)
                     .max_buf_size(BUFFER_BYTES)
-                    .serve_connection(io, service);
+                    .serve_connection(io, service)
+                    .with_upgrades();
                 self.drive(served, activity).await
             }
             Protocol::Http2 => {
@@ -214,6 +224,7 @@ impl Connection {
             }
             if let Poll::Ready(outcome) = served.as_mut().poll(cx) {
                 return Poll::Ready(match outcome {
+                    Ok(()) if activity.has_left() => End::Left,
                     Ok(()) => End::Served,
                     Err(error) if error.is_user() => End::BrokenOff,
                     Err(error) => {
@@ -293,6 +304,8 @@ fn tell(error: &hyper::Error) {
 enum End {
     /// All was answered, and one side closed in order.
     Served,
+    /// Another protocol is spoken on it from here on.
+    Left,
     /// A response body failed in its middle.
     BrokenOff,
     /// The protocol or the socket failed.
@@ -315,9 +328,9 @@ trait Served: Future<Output = hyper::Result<()>> {
     fn say_farewell(self: Pin<&mut Self>);
 }
 
-impl<I, S, B> Served for http1::Connection<I, S>
+impl<I, S, B> Served for http1::UpgradeableConnection<I, S>
 where
-    I: Read + Write + Unpin,
+    I: Read + Write + Unpin + Send + 'static,
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body + 'static,

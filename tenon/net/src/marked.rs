@@ -18,6 +18,12 @@ pub(crate) struct Marked<S> {
     pub(crate) activity: Arc<Activity>,
 }
 
+impl<S> Drop for Marked<S> {
+    fn drop(&mut self) {
+        self.activity.release();
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Marked<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -69,6 +69,11 @@ pub(crate) async fn linger(tcp: &TcpStream) {
     let _ = tokio::time::timeout(LINGER_TIME, discard).await;
 }
 
+/// Closes both directions at once, for whoever reads and writes elsewhere.
+pub(crate) fn close(tcp: &TcpStream) {
+    let _ = SockRef::from(tcp).shutdown(Shutdown::Both);
+}
+
 /// Makes the close a reset: to a client that reads until the end, a response that broke off must
 /// not look whole.
 pub(crate) fn reset_on_close(tcp: &TcpStream) {
