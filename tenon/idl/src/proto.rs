@@ -2,7 +2,8 @@
 //!
 //! [`load`] reads a root file and all that it imports through a [`SourceLoader`] and gives the
 //! services with their comments and the whole descriptor set. The well-known types under
-//! `google/protobuf/` are built in; a file of the loader with such a path goes before them.
+//! `google/protobuf/` and the two files of `google.api.http` are built in; a file of the loader
+//! with such a path goes before them.
 
 mod fault;
 mod sources;
@@ -24,6 +25,9 @@ pub struct Proto {
     /// All files, imported ones before those that import them, well-known types included,
     /// with comments and places (`source_code_info`).
     pub descriptor_set: prost_types::FileDescriptorSet,
+    /// The same set as bytes: without comments and places, and with the options that the types
+    /// of prost drop, such as `google.api.http`.
+    pub descriptor_bytes: Vec<u8>,
     /// The files that came from the loader; the root is the first.
     pub files: Vec<ProtoFile>,
 }
@@ -121,6 +125,17 @@ impl Position {
     }
 }
 
+/// The text of a file that contracts may import without having it: the rules by which methods are
+/// opened over HTTP. Both hold options only and no message that a contract would send.
+#[must_use]
+pub fn built_in(name: &str) -> Option<&'static str> {
+    match name {
+        "google/api/annotations.proto" => Some(include_str!("proto/google/api/annotations.proto")),
+        "google/api/http.proto" => Some(include_str!("proto/google/api/http.proto")),
+        _ => None,
+    }
+}
+
 /// Compiles the file at the path `root` with all that it imports.
 ///
 /// Imports are looked up in the folders `includes`, in order, then in the folder of the root
@@ -136,13 +151,19 @@ pub fn load(
     includes: &[&str],
 ) -> Result<Proto, Vec<Diagnostic>> {
     let sources = sources::Sources::collect(loader, root, includes)?;
-    let mut compiler = protox::Compiler::with_file_resolver(sources.resolver());
-    compiler.include_imports(true).include_source_info(true);
     let root_name = sources.root_name().to_owned();
-    compiler
-        .open_file(&root_name)
-        .map_err(|error| fault::diagnostics(&error, &sources))?;
-    let descriptor_set = compiler.file_descriptor_set();
+    let compiled = |with_places: bool| {
+        let mut compiler = protox::Compiler::with_file_resolver(sources.resolver());
+        compiler
+            .include_imports(true)
+            .include_source_info(with_places);
+        compiler
+            .open_file(&root_name)
+            .map_err(|error| fault::diagnostics(&error, &sources))?;
+        Ok::<_, Vec<Diagnostic>>(compiler)
+    };
+    let descriptor_set = compiled(true)?.file_descriptor_set();
+    let descriptor_bytes = compiled(false)?.encode_file_descriptor_set();
     let root_file = descriptor_set
         .file
         .iter()
@@ -155,6 +176,7 @@ pub fn load(
         root: root_name,
         services,
         descriptor_set,
+        descriptor_bytes,
         files: sources.into_files(),
     })
 }

@@ -6,7 +6,7 @@ use prost_types::{DescriptorProto, FileDescriptorProto};
 use syn::visit_mut::VisitMut;
 use tenon_idl::{
     Diagnostic,
-    proto::{Position, Proto},
+    proto::{Position, Proto, built_in},
 };
 
 use crate::{
@@ -42,6 +42,7 @@ impl Messages {
             .file
             .iter()
             .filter(|file| file.package() != "google.protobuf")
+            .filter(|file| built_in(file.name()).is_none())
             .collect();
         let mut config = prost_build::Config::new();
         config

@@ -95,7 +95,10 @@ impl FileResolver for Gathered {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match self.texts.get(name) {
             Some(text) => File::from_source(name, text),
-            None => GoogleFileResolver::new().open_file(name),
+            None => match super::built_in(name) {
+                Some(text) => File::from_source(name, text),
+                None => GoogleFileResolver::new().open_file(name),
+            },
         }
     }
 }

@@ -186,3 +186,18 @@ fn comments_of_messages_can_be_read() {
     assert_eq!(proto::docs(file, &[4, 0, 2, 0]), ["字段"]);
     assert!(proto::docs(file, &[4, 7]).is_empty());
 }
+
+#[test]
+fn the_bytes_of_a_contract_keep_its_http_rules_and_leave_its_comments() {
+    let text = "// Seldom seen.\nsyntax = \"proto3\";\nimport \"google/api/annotations.proto\";\n\
+        message M { string name = 1; }\n\
+        service S { rpc Get(M) returns (M) { option (google.api.http) = { get: \"/v1/{name=m/*}\" }; } }";
+    let loader = MemoryLoader::new().with("s.proto", text);
+    let contract = proto::load(&loader, "s.proto", &[]).unwrap();
+    let holds = |part: &[u8]| {
+        let mut windows = contract.descriptor_bytes.windows(part.len());
+        windows.any(|window| window == part)
+    };
+    assert!(holds(b"/v1/{name=m/*}"));
+    assert!(!holds(b"Seldom seen"));
+}
