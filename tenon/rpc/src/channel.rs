@@ -20,7 +20,7 @@ use tenon_net::{ClientTls, Protocol, tls::plaintext_refused};
 use tenon_telemetry::{Metrics, RpcClient, Side};
 
 use crate::{
-    Method,
+    Method, Received,
     balance::{InFlight, Node},
     calling::{self, Breach, Call, Sending},
     catalogue as own,
@@ -36,7 +36,7 @@ mod fault;
 mod greeting;
 mod outgoing;
 mod pool;
-mod request;
+pub(crate) mod request;
 mod watch;
 
 use endpoint::Dialer;
@@ -473,6 +473,9 @@ impl Inner {
         response: Response<Incoming>,
         in_flight: InFlight<Reached>,
     ) -> Result<Answer> {
+        if let Some(received) = errand.cx.value::<Received>() {
+            received.keep(response.headers());
+        }
         if let Some(answer) = status::read(response.headers()) {
             answer?;
         } else if response.status() != StatusCode::OK {

@@ -16,7 +16,9 @@ mod channel;
 mod client;
 mod frame;
 mod health;
+mod indoors;
 pub mod local;
+mod metadata;
 mod method;
 mod observe;
 mod outcome;
@@ -32,6 +34,7 @@ pub use balance::HashKey;
 pub use body::ReplyBody;
 pub use channel::Channel;
 pub use client::Client;
+pub use metadata::{Passed, Received};
 pub use method::Method;
 /// What generated messages are made with.
 pub use prost;

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Request, Uri, Version, header, uri};
 use tenon_core::{Context, Error, Result};
 
 use super::{Outgoing, endpoint::Connection};
-use crate::{Method, frame, retry, timeout};
+use crate::{Method, Passed, frame, retry, timeout};
 
 /// A request of a call that failed so many times before.
 pub(super) fn request(
@@ -17,21 +17,30 @@ pub(super) fn request(
     let mut request = Request::new(body);
     address(&mut request, method, connection)?;
     let headers = request.headers_mut();
+    of_context(cx, headers)?;
+    if failed > 0 {
+        headers.insert(retry::PREVIOUS_ATTEMPTS, failed.into());
+    }
+    Ok(request)
+}
+
+/// What the context of a call knows: its time, trace and caller, and what is passed on.
+pub(crate) fn of_context(cx: &Context, headers: &mut HeaderMap) -> Result<()> {
     if let Some(remaining) = cx.remaining() {
         let sent = timeout::format(timeout::less_margin(remaining));
         insert(headers, "grpc-timeout", sent)?;
     }
     insert(headers, "traceparent", cx.trace().child().to_string())?;
-    if failed > 0 {
-        headers.insert(retry::PREVIOUS_ATTEMPTS, failed.into());
-    }
     if let Some(token) = cx.principal().and_then(|principal| principal.token()) {
         let mut value = text(format!("Bearer {token}"))?;
         // Kept out of the compression tables of the connection.
         value.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, value);
     }
-    Ok(request)
+    if let Some(passed) = cx.value::<Passed>() {
+        passed.apply(headers);
+    }
+    Ok(())
 }
 
 /// What every call of the method over the connection says.
@@ -48,7 +57,12 @@ pub(super) fn address(
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() =
         Uri::from_parts(parts).map_err(|cause| Error::internal("address the call", cause))?;
-    let headers = request.headers_mut();
+    of_every_call(request.headers_mut());
+    Ok(())
+}
+
+/// What every call says of itself.
+pub(crate) fn of_every_call(headers: &mut HeaderMap) {
     headers.reserve(8);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(
@@ -63,7 +77,6 @@ pub(super) fn address(
         frame::GRPC_ACCEPT_ENCODING,
         HeaderValue::from_static(frame::ACCEPTED),
     );
-    Ok(())
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: String) -> Result<()> {
