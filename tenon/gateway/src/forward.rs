@@ -9,22 +9,25 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::{
     client::legacy::{
         Client, Error as ClientError,
-        connect::{CaptureConnection, HttpConnector, capture_connection},
+        connect::{CaptureConnection, capture_connection},
     },
     rt::{TokioExecutor, TokioTimer},
 };
 use tenon_core::{Code, Entry, Error, Result, TraceContext, catalogue};
+use tenon_net::ClientTls;
 use tenon_rest::{ByMethod, Request, Response};
 use tokio::time::Instant;
 
-use crate::balance::{CONNECT_TIMEOUT, Lease, Targets};
+use crate::balance::{Lease, Targets};
 
+mod connector;
 pub(crate) mod headers;
 mod rules;
 mod tunnel;
 mod upload;
 mod watched;
 
+use connector::Connector;
 pub(crate) use rules::HeaderRules;
 use upload::Upload;
 use watched::Watched;
@@ -50,18 +53,16 @@ pub static UPSTREAM_BROKEN: Entry = Entry::new(
 
 /// What requests are forwarded with. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
-pub(crate) struct HttpClient(Client<HttpConnector, Body>);
+pub(crate) struct HttpClient(Client<Connector, Body>);
 
 impl HttpClient {
-    pub(crate) fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
+    /// A client that speaks TLS where it is given, and else plaintext.
+    pub(crate) fn new(tls: Option<ClientTls>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_MAX)
-            .build(connector);
+            .build(Connector::new(tls));
         Self(client)
     }
 }

@@ -5,25 +5,36 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
+    time::Duration,
 };
 
 use axum::Router;
 use http_body::Body as _;
+use prost_reflect::DescriptorPool;
 use serde_json::Value;
 use tenon_core::{
-    Error, Live, Result, TraceContext, catalogue,
-    config::{ConfigError, GatewayConfig},
+    Context, Error, Live, Result, TraceContext, catalogue,
+    config::{ConfigError, GatewayConfig, TranscodeConfig, UpstreamConfig},
     panics,
 };
 use tenon_rest::{ByMethod, Journal, Request, Response, deadline, problem, trace};
+use tenon_rpc::Door;
 use tenon_telemetry::Metrics;
 use tower::Service;
 
 use crate::{
     Guard, SERVICE,
     forward::{self, Forward, HttpClient, headers},
-    table::{Place, Table},
+    table::{Contracts, Parts, Place, Table, refused},
+    transcode::{call, contract, reflect},
 };
+
+/// How long one service may take to tell its whole contract.
+const REFLECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a contract that is missing is asked for: a gateway may start before its services.
+const REFLECT_RETRY: Duration = Duration::from_secs(1);
+/// How often all contracts are asked for again: a new version of a service is open within this.
+const REFLECT_EVERY: Duration = Duration::from_secs(60);
 
 /// Passes requests on to services, by a table of routes that may be replaced while it runs. Cheap
 /// to clone; a tower service, to stand as a router's fallback. What no route takes is answered
@@ -48,6 +59,9 @@ pub struct Gateway {
 
 struct Inner {
     table: Live<Table>,
+    /// What the table was built from.
+    config: Live<GatewayConfig>,
+    contracts: Live<Contracts>,
     client: HttpClient,
     metrics: Option<Metrics>,
     /// What has no route.
@@ -57,13 +71,19 @@ struct Inner {
 /// A table of routes that was checked and waits to be used; see [`Gateway::prepare`].
 pub struct Prepared {
     gateway: Gateway,
+    config: GatewayConfig,
     table: Table,
 }
 
 impl Prepared {
     /// Uses the table from now on. Requests in flight end on the one before.
     pub fn apply(self) {
-        let Self { gateway, table } = self;
+        let Self {
+            gateway,
+            config,
+            table,
+        } = self;
+        gateway.inner.config.store(config);
         gateway.inner.table.store(table);
     }
 }
@@ -76,17 +96,68 @@ impl Gateway {
     /// prefix that is no path or stands twice, an endpoint that is no `host:port`, a rule for
     /// a header that is none or is the gateway's own.
     pub fn new(config: &GatewayConfig, metrics: Option<&Metrics>) -> Result<Self, ConfigError> {
-        let client = HttpClient::new();
-        let table = Table::new(config, &client, metrics, None)?;
-        Ok(Self {
+        let client = HttpClient::new(None);
+        let table = Table::new(
+            config,
+            &Parts {
+                client: &client,
+                metrics,
+                contracts: &Contracts::new(),
+                before: None,
+            },
+        )?;
+        Ok(Self::with(table, config.clone(), client, metrics))
+    }
+
+    /// The methods of contracts, each a `google.protobuf.FileDescriptorSet`, that this process
+    /// serves itself: requests become calls of its gRPC `door`, and no byte leaves the process. The door
+    /// checks tokens and has the deadlines.
+    ///
+    /// # Errors
+    /// The descriptors are none, or their rules do not fit the contract.
+    pub fn transcode(
+        name: &str,
+        door: Door,
+        descriptors: &[&[u8]],
+        config: &TranscodeConfig,
+        metrics: Option<&Metrics>,
+    ) -> Result<Self, ConfigError> {
+        let client = HttpClient::new(None);
+        let mut contract = DescriptorPool::new();
+        for descriptors in descriptors {
+            contract::add(&mut contract, descriptors).map_err(|problem| refused(name, &problem))?;
+        }
+        let upstream = UpstreamConfig {
+            transcode: config.clone(),
+            ..UpstreamConfig::default()
+        };
+        let parts = Parts {
+            client: &client,
+            metrics,
+            contracts: &Contracts::new(),
+            before: None,
+        };
+        let table = Table::local(name, door, &contract, &upstream, &parts)?;
+        Ok(Self::with(table, GatewayConfig::default(), client, metrics))
+    }
+
+    fn with(
+        table: Table,
+        config: GatewayConfig,
+        client: HttpClient,
+        metrics: Option<&Metrics>,
+    ) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 table: Live::new(table),
+                config: Live::new(config),
+                contracts: Live::default(),
                 client,
                 metrics: metrics.cloned(),
                 nowhere: metrics.map(|metrics| ByMethod::new(metrics, SERVICE, "")),
             }),
             guard: None,
-        })
+        }
     }
 
     /// Asks this guard before anything is passed on.
@@ -101,16 +172,17 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::new`]; the table in use stays.
     pub fn prepare(&self, config: &GatewayConfig) -> Result<Prepared, ConfigError> {
-        let Inner {
-            table,
-            client,
-            metrics,
-            ..
-        } = &*self.inner;
-        let table = Table::new(config, client, metrics.as_ref(), Some(&table.load()))?;
+        let inner = &*self.inner;
+        let parts = Parts {
+            client: &inner.client,
+            metrics: inner.metrics.as_ref(),
+            contracts: &inner.contracts.load(),
+            before: Some(&inner.table.load()),
+        };
         Ok(Prepared {
             gateway: self.clone(),
-            table,
+            config: config.clone(),
+            table: Table::new(config, &parts)?,
         })
     }
 
@@ -121,6 +193,87 @@ impl Gateway {
     /// As [`Gateway::new`]; the table in use stays.
     pub fn reload(&self, config: &GatewayConfig) -> Result<(), ConfigError> {
         self.prepare(config).map(Prepared::apply)
+    }
+
+    /// Asks the services for their contracts that the configuration takes from server reflection,
+    /// and opens their methods. Those that were asked before are asked again: a contract that
+    /// changed takes the place of the old one, and a service that cannot be asked keeps its own.
+    ///
+    /// # Errors
+    /// What the first service that has never told its contract answers; or a contract whose rules
+    /// do not fit it. The others are open.
+    pub async fn reflect(&self, cx: &Context) -> Result<()> {
+        let inner = &*self.inner;
+        let config = inner.config.load();
+        let mut contracts = Contracts::clone(&inner.contracts.load());
+        let mut failed = Ok(());
+        for (name, _) in config
+            .upstreams
+            .iter()
+            .filter(|(_, one)| one.transcode.reflection)
+        {
+            let table = inner.table.load();
+            let Some(channel) = table.channel(name) else {
+                continue;
+            };
+            match reflect::contract(&cx.with_timeout(REFLECT_TIMEOUT), channel).await {
+                Ok(contract) => {
+                    contracts.insert(name.clone(), contract);
+                }
+                Err(error) if contracts.contains_key(name) => {
+                    tracing::warn!(
+                        upstream = name,
+                        cause = error.cause_chain(),
+                        "its contract could not be asked for again"
+                    );
+                }
+                Err(error) => failed = failed.and(Err(error)),
+            }
+        }
+        inner.contracts.store(contracts);
+        // The configuration may have changed while the services were asked.
+        let config = inner.config.load();
+        self.reload(&config)
+            .map_err(|problem| Error::internal("open the methods of a contract", problem))?;
+        failed
+    }
+
+    /// Keeps the contracts of services with server reflection up to date, for the life of `cx`:
+    /// those that are missing are asked for each second, all of them each minute.
+    ///
+    /// # Errors
+    /// Never; it ends with `cx`.
+    pub async fn keep_reflected(self, cx: Context) -> Result<()> {
+        loop {
+            if let Err(error) = self.reflect(&cx).await {
+                tracing::warn!(
+                    cause = error.cause_chain(),
+                    "a contract is missing: {error}"
+                );
+            }
+            let pause = match self.inner.table.load().waiting() {
+                [] => REFLECT_EVERY,
+                _ => REFLECT_RETRY,
+            };
+            if cx.run(tokio::time::sleep(pause)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether all contracts are known: for the readiness of the process.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE`, naming the services that have not told theirs.
+    pub fn ready(&self) -> Result<()> {
+        match self.inner.table.load().waiting() {
+            [] => Ok(()),
+            waiting => {
+                let names = waiting.join(", ");
+                let cause = format!("the contract of {names} is not known yet");
+                Err(catalogue::UNAVAILABLE.error().cause(cause))
+            }
+        }
     }
 
     /// The routes as they are now, with their layers and settings.
@@ -139,8 +292,10 @@ impl Gateway {
         let method = request.method().clone();
         // Held to the end of the exchange: a table that is replaced meanwhile stays for it.
         let table = self.inner.table.load();
-        let place = table.place(&method, request.uri().path());
+        let path = request.uri().path().to_owned();
+        let place = table.place(&method, &path);
         let (template, metrics) = match &place {
+            Place::Call(found) => (found.rule.template(), &found.rule.metrics),
             Place::Forward(forward) => (forward.template.as_str(), &forward.metrics),
             Place::NotAllowed(_) | Place::Nowhere => ("", &self.inner.nowhere),
         };
@@ -172,6 +327,13 @@ impl Gateway {
         trace: TraceContext,
     ) -> Result<Response> {
         match place {
+            Place::Call(found) => {
+                self.admit(&request)?;
+                found
+                    .rule
+                    .answer(call::values(&found), request, trace)
+                    .await
+            }
             Place::Forward(forward) => {
                 self.admit(&request)?;
                 send(forward, request, trace).await

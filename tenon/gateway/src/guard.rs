@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{Method, header};
 use serde_json::Value;
 use tenon_auth::Verifier;
-use tenon_core::{Result, catalogue};
+use tenon_core::catalogue;
 use tenon_rest::Request;
 
 /// What a [`crate::Proxy`] asks of requests before it forwards them.
@@ -56,8 +56,38 @@ impl Guard {
         }
     }
 
+    /// A guard that demands a token of `verifier` for everything but `open`: a method and a path
+    /// each, `POST /api/v1/login`, where `{name}` stands for any one segment.
+    ///
+    /// # Errors
+    /// A text that is no method and path.
+    pub fn except(
+        verifier: Arc<Verifier>,
+        open: &[String],
+        max_bytes: u64,
+    ) -> Result<Self, String> {
+        let open = open.iter().map(|text| {
+            let wrong = || format!("`{text}` is not a method and a path like POST /api/v1/login");
+            let (method, path) = text.split_once(' ').ok_or_else(wrong)?;
+            let upper = method.bytes().all(|byte| byte.is_ascii_uppercase());
+            let method = method.parse::<Method>().ok().filter(|_| upper);
+            if !path.starts_with('/') || path.contains([' ', '?', '*']) {
+                return Err(wrong());
+            }
+            Ok(Open {
+                method: method.ok_or_else(wrong)?,
+                path: segments(path),
+            })
+        });
+        Ok(Self {
+            verifier,
+            open: open.collect::<Result<_, String>>()?,
+            max_bytes,
+        })
+    }
+
     /// Lets a request pass or says why not.
-    pub(crate) fn admit(&self, request: &Request) -> Result<()> {
+    pub(crate) fn admit(&self, request: &Request) -> tenon_core::Result<()> {
         let headers = request.headers();
         let length = headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());

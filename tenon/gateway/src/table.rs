@@ -1,41 +1,55 @@
 //! The table of routes: built whole from the configuration, checked, and then used until the next
 //! one takes its place.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use http::Method;
-use serde_json::{Value, json};
-use tenon_core::config::{
-    ClientConfig, ConfigError, GatewayConfig, HeaderRulesConfig, RouteConfig, Source,
-    UpstreamConfig,
-};
-use tenon_discovery::{Instance, Instances};
-use tenon_rest::ByMethod;
+use prost_reflect::DescriptorPool;
+use serde_json::Value;
+use tenon_core::config::{ConfigError, GatewayConfig};
+use tenon_rpc::Door;
 use tenon_telemetry::Metrics;
 
 use crate::{
-    SERVICE,
-    balance::Targets,
-    forward::{Forward, HeaderRules, HttpClient},
+    forward::{Forward, HttpClient},
+    transcode::{Match, Matcher, call::Call},
 };
+
+mod build;
+mod rows;
+
+pub(crate) use build::refused;
+use build::{Builder, Standing};
+
+/// The contracts that services told of themselves, by the names of their upstreams.
+pub(crate) type Contracts = BTreeMap<String, DescriptorPool>;
+
+/// What a table is built with.
+pub(crate) struct Parts<'a> {
+    pub(crate) client: &'a HttpClient,
+    pub(crate) metrics: Option<&'a Metrics>,
+    pub(crate) contracts: &'a Contracts,
+    /// The table in use: upstreams that it has as well keep their instances and connections.
+    pub(crate) before: Option<&'a Table>,
+}
 
 /// Where requests go.
 #[derive(Default)]
 pub(crate) struct Table {
+    /// Methods that are called by the rules of their contracts.
+    calls: Matcher<Call>,
     /// Longest prefix first.
     forwards: Vec<Forward>,
-    /// What is known of the instances of each upstream, for the table after this one.
+    /// What is known of each upstream, for the table after this one.
     standing: BTreeMap<String, Standing>,
-}
-
-/// The instances of one upstream, and the text of the configuration that they came from.
-struct Standing {
-    source: String,
-    targets: Arc<Targets>,
+    /// Upstreams that have not told their contract yet.
+    waiting: Vec<String>,
 }
 
 /// What a request is for.
 pub(crate) enum Place<'a> {
+    /// A method is called.
+    Call(Match<'a, Call>),
     /// It is forwarded.
     Forward(&'a Forward),
     /// The path takes other methods.
@@ -45,38 +59,24 @@ pub(crate) enum Place<'a> {
 }
 
 impl Table {
-    /// Reads the configuration; nothing is connected yet. Upstreams that `before` has as well
-    /// keep their instances and what is known of them.
+    /// Reads the configuration; nothing is connected yet.
     ///
     /// # Errors
     /// The configuration is not sound.
-    pub(crate) fn new(
-        config: &GatewayConfig,
-        client: &HttpClient,
-        metrics: Option<&Metrics>,
-        before: Option<&Self>,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn new(config: &GatewayConfig, parts: &Parts<'_>) -> Result<Self, ConfigError> {
         let mut table = Self::default();
         for (name, upstream) in &config.upstreams {
-            let refused = |problem: String| refused(name, &problem);
+            let builder = Builder {
+                name,
+                upstream,
+                parts,
+            };
             match (&upstream.http, &upstream.grpc) {
-                (Some(http), None) => {
-                    let builder = Builder {
-                        name,
-                        upstream,
-                        client,
-                        metrics,
-                    };
-                    let before = before.and_then(|table| table.standing.get(name));
-                    let standing = builder.standing(http, before)?;
-                    table
-                        .forwards
-                        .extend(builder.forwards(http, &standing.targets)?);
-                    table.standing.insert(name.clone(), standing);
-                }
+                (Some(http), None) => builder.forwards(http, &mut table)?,
+                (None, Some(grpc)) => builder.calls(grpc, &mut table)?,
                 _ => {
-                    let problem = "expected one of http and grpc, with the endpoints".to_owned();
-                    return Err(refused(problem));
+                    let problem = "expected one of http and grpc, with the endpoints";
+                    return Err(refused(name, problem));
                 }
             }
         }
@@ -84,6 +84,26 @@ impl Table {
         Ok(table)
     }
 
+    /// The rules of one contract, answered at a gRPC door of this process.
+    ///
+    /// # Errors
+    /// The contract or the settings are not sound.
+    pub(crate) fn local(
+        name: &str,
+        door: Door,
+        contract: &DescriptorPool,
+        upstream: &tenon_core::config::UpstreamConfig,
+        parts: &Parts<'_>,
+    ) -> Result<Self, ConfigError> {
+        let mut table = Self::default();
+        let builder = Builder {
+            name,
+            upstream,
+            parts,
+        };
+        builder.local_calls(door, contract, &mut table)?;
+        Ok(table)
+    }
     /// Sorts the prefixes, and finds two routes for one request.
     fn order(&mut self) -> Result<(), ConfigError> {
         self.forwards.sort_by(|one, other| {
@@ -113,9 +133,12 @@ impl Table {
         Ok(())
     }
 
-    /// Where a request goes.
-    pub(crate) fn place(&self, method: &Method, path: &str) -> Place<'_> {
-        let mut allowed = Vec::new();
+    /// Where a request goes: rules of contracts before prefixes, because they say more.
+    pub(crate) fn place<'a>(&'a self, method: &Method, path: &'a str) -> Place<'a> {
+        if let Some(found) = self.calls.find(method, path) {
+            return Place::Call(found);
+        }
+        let mut allowed = self.calls.methods(path);
         for forward in self.forwards.iter().filter(|forward| forward.covers(path)) {
             if forward.takes(method) {
                 return Place::Forward(forward);
@@ -130,185 +153,18 @@ impl Table {
 
     /// The routes, for people.
     pub(crate) fn rows(&self) -> Vec<Value> {
-        self.forwards.iter().map(row).collect()
-    }
-}
-
-/// Makes the routes of one upstream.
-struct Builder<'a> {
-    name: &'a str,
-    upstream: &'a UpstreamConfig,
-    client: &'a HttpClient,
-    metrics: Option<&'a Metrics>,
-}
-
-impl Builder<'_> {
-    /// The instances, those of the table before where they come from the same source.
-    fn standing(
-        &self,
-        http: &ClientConfig,
-        before: Option<&Standing>,
-    ) -> Result<Standing, ConfigError> {
-        // Secrets are not in it: a changed password alone is used at the next start.
-        let source = format!("{http:?}");
-        if let Some(before) = before
-            && before.source == source
-        {
-            let targets = before.targets.clone();
-            return Ok(Standing { source, targets });
-        }
-        let instances = self.instances(http)?;
-        let targets = Arc::new(match before {
-            Some(before) => Targets::after(&before.targets, instances),
-            None => Targets::new(instances),
-        });
-        Ok(Standing { source, targets })
+        let calls = self.calls.rules().map(rows::call);
+        let forwards = self.forwards.iter().map(rows::forward);
+        calls.chain(forwards).collect()
     }
 
-    fn instances(&self, config: &ClientConfig) -> Result<Instances, ConfigError> {
-        let name = format!("gateway.upstreams.{}", self.name);
-        let Source::Endpoints(endpoints) = config.source(&name)? else {
-            return tenon_discovery::follow(&name, config);
-        };
-        for endpoint in endpoints {
-            let authority = endpoint.parse::<http::uri::Authority>();
-            let sound = authority.is_ok_and(|authority| authority.port().is_some());
-            if !sound || endpoint.contains('@') {
-                return Err(self.refused(&format!("`{endpoint}` is not host:port")));
-            }
-        }
-        Ok(Instances::fixed(
-            endpoints
-                .iter()
-                .map(|endpoint| Instance::new(endpoint.as_str())),
-        ))
+    /// Upstreams that have not told their contract yet.
+    pub(crate) fn waiting(&self) -> &[String] {
+        &self.waiting
     }
 
-    fn forwards(
-        &self,
-        http: &ClientConfig,
-        targets: &Arc<Targets>,
-    ) -> Result<Vec<Forward>, ConfigError> {
-        if self.upstream.routes.is_empty() {
-            return Err(self.refused("it has no routes; give at least one prefix"));
-        }
-        if http.timeout.is_zero() {
-            return Err(self.refused("a timeout of zero would refuse every request"));
-        }
-        let routes = self.upstream.routes.iter();
-        routes
-            .map(|route| self.forward(http, route, targets))
-            .collect()
+    /// The channel to an upstream.
+    pub(crate) fn channel(&self, upstream: &str) -> Option<&tenon_rpc::Channel> {
+        self.standing.get(upstream)?.channel()
     }
-
-    fn forward(
-        &self,
-        http: &ClientConfig,
-        route: &RouteConfig,
-        targets: &Arc<Targets>,
-    ) -> Result<Forward, ConfigError> {
-        let prefix = self.path("prefix", &route.prefix)?;
-        let rewrite = match &route.rewrite {
-            None => None,
-            Some(path) => Some(self.path("rewrite", path)?),
-        };
-        let methods = route.methods.iter().map(|name| {
-            let known = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
-            let method = name.parse::<Method>().ok().filter(|_| known);
-            method.ok_or_else(|| self.refused(&format!("`{name}` is not an HTTP method")))
-        });
-        let methods = methods.collect::<Result<Vec<_>, _>>()?;
-        let rules = |own: &HeaderRulesConfig, further: &HeaderRulesConfig| {
-            let both = [HeaderRules::new(own), HeaderRules::new(further)];
-            let both: Result<Vec<_>, _> = both.into_iter().collect();
-            let both = both.map_err(|problem| self.refused(&problem))?;
-            Ok::<_, ConfigError>(both.into_iter().filter(|rules| !rules.is_empty()).collect())
-        };
-        let template = format!("{prefix}/*");
-        let metrics = self
-            .metrics
-            .map(|metrics| ByMethod::new(metrics, SERVICE, &template));
-        Ok(Forward {
-            upstream: self.name.to_owned(),
-            prefix,
-            rewrite,
-            methods,
-            template,
-            timeout: route.timeout.unwrap_or(http.timeout),
-            idle_timeout: self.upstream.idle_timeout,
-            websocket: route.websocket,
-            request_rules: rules(&self.upstream.headers.request, &route.headers.request)?,
-            response_rules: rules(&self.upstream.headers.response, &route.headers.response)?,
-            targets: targets.clone(),
-            client: self.client.clone(),
-            metrics,
-        })
-    }
-
-    /// A path without the slash at its end.
-    fn path(&self, key: &str, text: &str) -> Result<String, ConfigError> {
-        let plain =
-            !text.contains(['?', '#', '*', '{', '}']) && !text.contains(char::is_whitespace);
-        if !text.starts_with('/') {
-            return Err(self.refused(&format!(
-                "a {key} starts with a slash, and `{text}` does not"
-            )));
-        }
-        if !plain {
-            return Err(self.refused(&format!("the {key} `{text}` is not a plain path")));
-        }
-        Ok(text.trim_end_matches('/').to_owned())
-    }
-
-    fn refused(&self, problem: &str) -> ConfigError {
-        refused(self.name, problem)
-    }
-}
-
-fn row(forward: &Forward) -> Value {
-    let (instances, ejected) = forward.targets.count();
-    let shown = |rules: &[HeaderRules]| rules.iter().map(HeaderRules::shown).collect::<Vec<_>>();
-    let milliseconds =
-        |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    json!({
-        "service": SERVICE,
-        "upstream": forward.upstream,
-        "method": if forward.methods.is_empty() {
-            "*".to_owned()
-        } else {
-            forward.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
-        },
-        "path": forward.template,
-        "timeoutMs": milliseconds(forward.timeout),
-        "layers": [
-            {"name": "trace"},
-            {"name": "access-log"},
-            {"name": "metrics"},
-            {"name": "recover"},
-            {"name": "guard"},
-            {"name": "deadline", "timeoutMs": milliseconds(forward.timeout)},
-            {
-                "name": "headers",
-                "request": shown(&forward.request_rules),
-                "response": shown(&forward.response_rules),
-            },
-            {
-                "name": "balance",
-                "policy": "the less busy of two",
-                "instances": instances,
-                "ejected": ejected,
-                "retry": "another instance when nothing was sent",
-            },
-            {
-                "name": "forward",
-                "rewrite": forward.rewrite,
-                "websocket": forward.websocket,
-                "idleTimeoutMs": milliseconds(forward.idle_timeout),
-            },
-        ],
-    })
-}
-
-pub(crate) fn refused(upstream: &str, problem: &str) -> ConfigError {
-    ConfigError::new("gateway", format!("upstream {upstream}: {problem}"))
 }

@@ -4,10 +4,15 @@
 //! Source: `google/api/http.proto`, whose comment is the specification; where it is silent,
 //! grpc-gateway and Envoy decide.
 
+pub(crate) mod backend;
 pub mod binding;
+pub(crate) mod call;
+pub(crate) mod contract;
 mod json;
 pub mod matcher;
 mod node;
+pub(crate) mod reflect;
+mod reply;
 mod report;
 pub mod rule;
 pub mod template;

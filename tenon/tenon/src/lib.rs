@@ -8,12 +8,16 @@
 
 mod admin_thread;
 mod app;
+#[cfg(feature = "gateway")]
+mod edge;
 mod process;
 mod service;
 pub mod supervisor;
 mod token;
 
 pub use app::{App, Group, Request};
+#[cfg(feature = "gateway")]
+pub use edge::{EdgeConfig, edge};
 pub use process::{Process, Running, Runtime, StartError, background_context, main};
 pub use service::{Open, Service};
 pub use token::require_token;

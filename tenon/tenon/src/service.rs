@@ -3,10 +3,14 @@
 use std::{future::Future, sync::Arc};
 
 use tenon_auth::{AccessRules, Verifier};
+#[cfg(feature = "gateway")]
+use tenon_core::config::TranscodeConfig;
 use tenon_core::{
     Error, Result,
     config::{AdminConfig, ConfigError, LogConfig, RestConfig, RpcConfig},
 };
+#[cfg(feature = "gateway")]
+use tenon_gateway::Gateway;
 use tenon_rest::{Door, Middleware, Routes};
 
 use crate::process::{Process, Runtime, StartError};
@@ -27,6 +31,8 @@ pub struct Service {
     layers: Vec<Middleware>,
     middleware: Vec<(&'static str, Middleware)>,
     additions: Vec<Addition>,
+    #[cfg(feature = "gateway")]
+    transcode: Option<(RestConfig, TranscodeConfig)>,
 }
 
 impl Service {
@@ -43,6 +49,8 @@ impl Service {
             layers: Vec::new(),
             middleware: Vec::new(),
             additions: Vec::new(),
+            #[cfg(feature = "gateway")]
+            transcode: None,
         }
     }
 
@@ -58,6 +66,16 @@ impl Service {
     pub fn rpc(mut self, config: RpcConfig, service: tenon_rpc::Service) -> Self {
         self.rpc = Some(config);
         self.rpc_services.push(service);
+        self
+    }
+
+    /// Opens its gRPC services over HTTP as well, by the `google.api.http` rules of their
+    /// contracts: JSON requests become calls of the gRPC door within the process. Beside a REST
+    /// door of its own, the routes of that one come first and its address is used.
+    #[cfg(feature = "gateway")]
+    #[must_use]
+    pub fn transcode(mut self, config: RestConfig, transcode: TranscodeConfig) -> Self {
+        self.transcode = Some((config, transcode));
         self
     }
 
@@ -176,6 +194,13 @@ impl Service {
             }
             None => (None, serde_json::Value::Null),
         };
+        #[cfg(feature = "gateway")]
+        let descriptors: Vec<&'static [u8]> = self
+            .rpc_services
+            .iter()
+            .map(tenon_rpc::Service::descriptor)
+            .filter(|descriptor| !descriptor.is_empty())
+            .collect();
         let rpc = match self.rpc {
             Some(config) => {
                 let server = tenon_rpc::Server::new(&self.name, config.clone())
@@ -190,12 +215,23 @@ impl Service {
             }
             None => None,
         };
+        #[cfg(feature = "gateway")]
+        let transcoded = match self.transcode {
+            Some((config, transcode)) => {
+                let door = rpc.as_ref().map(|(_, door)| door.clone());
+                let gateway = transcoded(&self.name, door, &descriptors, &transcode, runtime)?;
+                Some((config, gateway))
+            }
+            None => None,
+        };
         Ok(Open {
             name: self.name,
             rest,
             rpc,
             table,
             additions: self.additions,
+            #[cfg(feature = "gateway")]
+            transcoded,
         })
     }
 
@@ -215,6 +251,22 @@ impl Service {
     }
 }
 
+/// The gRPC door, opened over HTTP.
+#[cfg(feature = "gateway")]
+fn transcoded(
+    name: &str,
+    door: Option<tenon_rpc::Door>,
+    descriptors: &[&[u8]],
+    config: &TranscodeConfig,
+    runtime: &Runtime,
+) -> Result<Gateway, ConfigError> {
+    let door = door.filter(|_| !descriptors.is_empty()).ok_or_else(|| {
+        let problem = "there is no gRPC service with the descriptors of its contract to open over HTTP; add it with Service::rpc";
+        ConfigError::new(name, problem)
+    })?;
+    Gateway::transcode(name, door, descriptors, config, Some(&runtime.metrics))
+}
+
 /// A service whose doors are put together.
 pub struct Open {
     name: String,
@@ -222,6 +274,8 @@ pub struct Open {
     rpc: Option<(RpcConfig, tenon_rpc::Door)>,
     table: serde_json::Value,
     additions: Vec<Addition>,
+    #[cfg(feature = "gateway")]
+    transcoded: Option<(RestConfig, Gateway)>,
 }
 
 impl Open {
@@ -243,8 +297,22 @@ impl Open {
     /// # Errors
     /// Two routes have one path.
     pub fn serve(self, mut process: Process) -> Result<Process, ConfigError> {
-        if let Some((config, door)) = self.rest {
-            let router = tenon_rest::merge([&door])?;
+        let rest = match self.rest {
+            Some((config, door)) => Some((config, tenon_rest::merge([&door])?)),
+            None => None,
+        };
+        #[cfg(feature = "gateway")]
+        let rest = match self.transcoded {
+            Some((own, gateway)) => {
+                process = process.routes(gateway.routes());
+                Some(match rest {
+                    Some((config, router)) => (config, router.fallback_service(gateway)),
+                    None => (own, gateway.router()),
+                })
+            }
+            None => rest,
+        };
+        if let Some((config, router)) = rest {
             process = process.rest(&self.name, config, router);
         }
         if let Some((config, door)) = self.rpc {

@@ -1,7 +1,6 @@
 //! Rules that change the headers of messages: renamed, then removed, then set.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde_json::{Value, json};
 use tenon_core::config::HeaderRulesConfig;
 
 /// Headers that the gateway answers for: the connection, the length and where the request came
@@ -66,15 +65,15 @@ impl HeaderRules {
     }
 
     /// For the table of routes: names only, for a value may be a password.
-    pub(crate) fn shown(&self) -> Value {
-        let names = |names: &mut dyn Iterator<Item = &HeaderName>| -> Vec<String> {
-            names.map(ToString::to_string).collect()
-        };
-        json!({
-            "rename": self.rename.iter().map(|(old, new)| format!("{old} to {new}")).collect::<Vec<_>>(),
-            "remove": names(&mut self.remove.iter()),
-            "set": names(&mut self.set.iter().map(|(name, _)| name)),
-        })
+    pub(crate) fn shown(&self) -> String {
+        let renamed = self
+            .rename
+            .iter()
+            .map(|(old, new)| format!("rename {old} to {new}"));
+        let removed = self.remove.iter().map(|name| format!("remove {name}"));
+        let set = self.set.iter().map(|(name, _)| format!("set {name}"));
+        let all: Vec<String> = renamed.chain(removed).chain(set).collect();
+        all.join(", ")
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -120,7 +120,9 @@ impl Call {
         };
         let query = head.uri.query().unwrap_or_default();
         let mapping = self.way.mapping;
-        let message = self.binding.request(values.into_iter(), query, &body, mapping)?;
+        let message = self
+            .binding
+            .request(values.into_iter(), query, &body, mapping)?;
         Ok(message.encode_to_vec().into())
     }
 

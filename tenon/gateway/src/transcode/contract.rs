@@ -29,7 +29,9 @@ pub(crate) fn load(pool: &mut DescriptorPool, path: &Path) -> Result<(), String>
     let unread = |error| format!("the descriptors {shown} could not be read: {error}");
     let length = std::fs::metadata(path).map_err(unread)?.len();
     if length > FILE_MAX {
-        return Err(format!("the descriptors {shown} are larger than {FILE_MAX} bytes"));
+        return Err(format!(
+            "the descriptors {shown} are larger than {FILE_MAX} bytes"
+        ));
     }
     let bytes = std::fs::read(path).map_err(unread)?;
     add(pool, &bytes).map_err(|problem| format!("{shown}: {problem}"))
@@ -54,7 +56,12 @@ pub(crate) fn open(
         }
     }
     for mapping in &config.mappings {
-        let unknown = || format!("the contract has no method `{}`; expected package.Service/Method", mapping.rpc);
+        let unknown = || {
+            format!(
+                "the contract has no method `{}`; expected package.Service/Method",
+                mapping.rpc
+            )
+        };
         let (service, name) = mapping.rpc.rsplit_once('/').ok_or_else(unknown)?;
         let service = pool.get_service_by_name(service).ok_or_else(unknown)?;
         let method = service.methods().find(|method| method.name() == name);
@@ -75,18 +82,20 @@ pub(crate) fn insert<T: AsRef<Binding>>(
     let binding = call.as_ref();
     let (verb, path) = (binding.rule().verb.clone(), binding.rule().path.clone());
     let name = binding.method().full_name().to_owned();
-    matcher.insert(verb.clone(), template, call).map_err(|other| {
-        let other = other.as_ref();
-        let verb = match &verb {
-            Verb::Method(name) => name,
-            Verb::Any => "*",
-        };
-        format!(
-            "{verb} {path} of {name} takes the same requests as {} of {}; change one of them",
-            other.rule().path,
-            other.method().full_name()
-        )
-    })
+    matcher
+        .insert(verb.clone(), template, call)
+        .map_err(|other| {
+            let other = other.as_ref();
+            let verb = match &verb {
+                Verb::Method(name) => name,
+                Verb::Any => "*",
+            };
+            format!(
+                "{verb} {path} of {name} takes the same requests as {} of {}; change one of them",
+                other.rule().path,
+                other.method().full_name()
+            )
+        })
 }
 
 fn services(pool: &DescriptorPool, names: &[String]) -> Result<Vec<ServiceDescriptor>, String> {

@@ -13,6 +13,7 @@ use std::{
 
 use axum::BoxError;
 use bytes::Bytes;
+use futures_util::Stream as _;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body, Frame};
 use tenon_core::{

@@ -1,0 +1,310 @@
+//! From the configuration of one upstream to its routes.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderName, Method as HttpMethod};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_types::method_options::IdempotencyLevel;
+use tenon_core::config::{
+    ClientConfig, ConfigError, HeaderRulesConfig, RouteConfig, Source, UpstreamConfig,
+    duration::LONGEST,
+};
+use tenon_discovery::{Instance, Instances};
+use tenon_rest::ByMethod;
+use tenon_rpc::{Channel, Door, Method};
+
+use super::{Parts, Table};
+use crate::{
+    SERVICE,
+    balance::Targets,
+    forward::{Forward, HeaderRules},
+    transcode::{self, Mapping, backend::Backend, call::Call, contract},
+};
+
+/// What is known of one upstream, and the text of the configuration that it came from.
+pub(super) struct Standing {
+    source: String,
+    way: Way,
+}
+
+enum Way {
+    Http(Arc<Targets>),
+    Grpc(Channel),
+}
+
+impl Standing {
+    pub(super) fn channel(&self) -> Option<&Channel> {
+        match &self.way {
+            Way::Grpc(channel) => Some(channel),
+            Way::Http(_) => None,
+        }
+    }
+}
+
+/// Makes the routes of one upstream.
+pub(super) struct Builder<'a> {
+    pub(super) name: &'a str,
+    pub(super) upstream: &'a UpstreamConfig,
+    pub(super) parts: &'a Parts<'a>,
+}
+
+impl Builder<'_> {
+    /// The routes of an `http` upstream.
+    pub(super) fn forwards(
+        &self,
+        http: &ClientConfig,
+        table: &mut Table,
+    ) -> Result<(), ConfigError> {
+        if self.upstream.routes.is_empty() {
+            return Err(self.refused("it has no routes; give at least one prefix"));
+        }
+        if http.timeout.is_zero() {
+            return Err(self.refused("a timeout of zero would refuse every request"));
+        }
+        let (source, before) = self.before(http);
+        let targets = match before {
+            Some((true, Way::Http(targets))) => targets.clone(),
+            Some((false, Way::Http(before))) => {
+                Arc::new(Targets::after(before, self.instances(http)?))
+            }
+            _ => Arc::new(Targets::new(self.instances(http)?)),
+        };
+        for route in &self.upstream.routes {
+            let forward = self.forward(http, route, &targets)?;
+            table.forwards.push(forward);
+        }
+        let way = Way::Http(targets);
+        table
+            .standing
+            .insert(self.name.to_owned(), Standing { source, way });
+        Ok(())
+    }
+
+    /// The methods of a `grpc` upstream.
+    pub(super) fn calls(&self, grpc: &ClientConfig, table: &mut Table) -> Result<(), ConfigError> {
+        let (source, before) = self.before(grpc);
+        let channel = match before {
+            Some((true, Way::Grpc(channel))) => channel.clone(),
+            _ => {
+                let metrics = self.parts.metrics.cloned().unwrap_or_default();
+                Channel::new(self.name, grpc, &metrics)?
+            }
+        };
+        let transcode = &self.upstream.transcode;
+        let contract = match (transcode.descriptors.is_empty(), transcode.reflection) {
+            (false, false) => {
+                let mut pool = DescriptorPool::new();
+                for path in &transcode.descriptors {
+                    contract::load(&mut pool, path).map_err(|problem| self.refused(&problem))?;
+                }
+                Some(pool)
+            }
+            (true, true) => self.parts.contracts.get(self.name).cloned(),
+            _ => {
+                let problem = "expected one of transcode.descriptors and transcode.reflection: where its contract comes from";
+                return Err(self.refused(problem));
+            }
+        };
+        match contract {
+            Some(contract) => {
+                let backend = Backend::Remote(channel.clone());
+                self.open(backend, grpc.timeout, &contract, table)?;
+            }
+            None => table.waiting.push(self.name.to_owned()),
+        }
+        let way = Way::Grpc(channel);
+        table
+            .standing
+            .insert(self.name.to_owned(), Standing { source, way });
+        Ok(())
+    }
+
+    /// The methods of a contract that this process serves itself. The door has the time.
+    pub(super) fn local_calls(
+        &self,
+        door: Door,
+        contract: &DescriptorPool,
+        table: &mut Table,
+    ) -> Result<(), ConfigError> {
+        self.open(Backend::Local(door), LONGEST, contract, table)
+    }
+
+    fn open(
+        &self,
+        backend: Backend,
+        timeout: Duration,
+        contract: &DescriptorPool,
+        table: &mut Table,
+    ) -> Result<(), ConfigError> {
+        let refused = |problem: String| self.refused(&problem);
+        if !self.upstream.routes.is_empty() {
+            return Err(self.refused("routes are for http; the paths of grpc are in its contract"));
+        }
+        let way = Arc::new(self.way(backend, timeout).map_err(refused)?);
+        let opened = contract::open(contract, &self.upstream.transcode).map_err(refused)?;
+        if opened.is_empty() {
+            let problem =
+                "its contract has no google.api.http rule; add some, or transcode.mappings";
+            return Err(self.refused(problem));
+        }
+        for (template, binding) in opened {
+            let method = binding.method();
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            let method = Method::dynamic(&path, is_idempotent(method))
+                .map_err(|_| self.refused("its contract has too many methods"))?;
+            let metrics = self
+                .parts
+                .metrics
+                .map(|metrics| ByMethod::new(metrics, SERVICE, &binding.rule().path));
+            let call = Call {
+                binding,
+                method,
+                way: way.clone(),
+                metrics,
+            };
+            contract::insert(&mut table.calls, template, call).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    fn way(&self, backend: Backend, timeout: Duration) -> Result<transcode::call::Way, String> {
+        let (config, headers) = (&self.upstream.transcode, &self.upstream.headers);
+        if config.max_bytes == 0 {
+            return Err("transcode.maxBytes of zero would refuse every body".to_owned());
+        }
+        let name = |text: &String| {
+            text.parse::<HeaderName>()
+                .map_err(|_| format!("`{text}` is not the name of a header"))
+        };
+        let response_headers = config.response_headers.iter();
+        let response_headers = response_headers.map(|(from, to)| Ok((name(from)?, name(to)?)));
+        Ok(transcode::call::Way {
+            upstream: self.name.to_owned(),
+            backend,
+            mapping: Mapping {
+                ignore_unknown: config.ignore_unknown_fields,
+                print_defaults: config.print_defaults,
+            },
+            timeout,
+            idle_timeout: self.upstream.idle_timeout,
+            max_bytes: config.max_bytes,
+            request_rules: HeaderRules::new(&headers.request)?,
+            response_rules: HeaderRules::new(&headers.response)?,
+            request_metadata: config
+                .request_metadata
+                .iter()
+                .map(name)
+                .collect::<Result<_, _>>()?,
+            response_headers: response_headers.collect::<Result<_, String>>()?,
+        })
+    }
+
+    /// The text of a source, and what the table before has of this upstream: whether it is of the
+    /// same source, and the way there.
+    fn before(&self, config: &ClientConfig) -> (String, Option<(bool, &Way)>) {
+        // Secrets are not in it: a changed password alone is used at the next start.
+        let source = format!("{config:?}");
+        let before = self.parts.before;
+        let standing = before.and_then(|table| table.standing.get(self.name));
+        let before = standing.map(|standing| (standing.source == source, &standing.way));
+        (source, before)
+    }
+
+    fn instances(&self, config: &ClientConfig) -> Result<Instances, ConfigError> {
+        let name = format!("gateway.upstreams.{}", self.name);
+        let Source::Endpoints(endpoints) = config.source(&name)? else {
+            return tenon_discovery::follow(&name, config);
+        };
+        for endpoint in endpoints {
+            let authority = endpoint.parse::<http::uri::Authority>();
+            let sound = authority.is_ok_and(|authority| authority.port().is_some());
+            if !sound || endpoint.contains('@') {
+                return Err(self.refused(&format!("`{endpoint}` is not host:port")));
+            }
+        }
+        Ok(Instances::fixed(
+            endpoints
+                .iter()
+                .map(|endpoint| Instance::new(endpoint.as_str())),
+        ))
+    }
+
+    fn forward(
+        &self,
+        http: &ClientConfig,
+        route: &RouteConfig,
+        targets: &Arc<Targets>,
+    ) -> Result<Forward, ConfigError> {
+        let prefix = self.path("prefix", &route.prefix)?;
+        let rewrite = match &route.rewrite {
+            None => None,
+            Some(path) => Some(self.path("rewrite", path)?),
+        };
+        let methods = route.methods.iter().map(|name| {
+            let known = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
+            let method = name.parse::<HttpMethod>().ok().filter(|_| known);
+            method.ok_or_else(|| self.refused(&format!("`{name}` is not an HTTP method")))
+        });
+        let methods = methods.collect::<Result<Vec<_>, _>>()?;
+        let rules = |own: &HeaderRulesConfig, further: &HeaderRulesConfig| {
+            let both = [HeaderRules::new(own), HeaderRules::new(further)];
+            let both: Result<Vec<_>, _> = both.into_iter().collect();
+            let both = both.map_err(|problem| self.refused(&problem))?;
+            Ok::<_, ConfigError>(both.into_iter().filter(|rules| !rules.is_empty()).collect())
+        };
+        let template = format!("{prefix}/*");
+        let metrics = self
+            .parts
+            .metrics
+            .map(|metrics| ByMethod::new(metrics, SERVICE, &template));
+        Ok(Forward {
+            upstream: self.name.to_owned(),
+            prefix,
+            rewrite,
+            methods,
+            template,
+            timeout: route.timeout.unwrap_or(http.timeout),
+            idle_timeout: self.upstream.idle_timeout,
+            websocket: route.websocket,
+            request_rules: rules(&self.upstream.headers.request, &route.headers.request)?,
+            response_rules: rules(&self.upstream.headers.response, &route.headers.response)?,
+            targets: targets.clone(),
+            client: self.parts.client.clone(),
+            metrics,
+        })
+    }
+
+    /// A path without the slash at its end.
+    fn path(&self, key: &str, text: &str) -> Result<String, ConfigError> {
+        let plain =
+            !text.contains(['?', '#', '*', '{', '}']) && !text.contains(char::is_whitespace);
+        if !text.starts_with('/') {
+            return Err(self.refused(&format!(
+                "a {key} starts with a slash, and `{text}` does not"
+            )));
+        }
+        if !plain {
+            return Err(self.refused(&format!("the {key} `{text}` is not a plain path")));
+        }
+        Ok(text.trim_end_matches('/').to_owned())
+    }
+
+    fn refused(&self, problem: &str) -> ConfigError {
+        refused(self.name, problem)
+    }
+}
+
+/// Whether the contract says that a call may be made again: `option idempotency_level`.
+fn is_idempotent(method: &MethodDescriptor) -> bool {
+    let options = method.method_descriptor_proto().options.as_ref();
+    options.is_some_and(|options| {
+        matches!(
+            options.idempotency_level(),
+            IdempotencyLevel::NoSideEffects | IdempotencyLevel::Idempotent
+        )
+    })
+}
+
+pub(crate) fn refused(upstream: &str, problem: &str) -> ConfigError {
+    ConfigError::new("gateway", format!("upstream {upstream}: {problem}"))
+}

@@ -1,0 +1,133 @@
+//! The routes as operators see them: the layers in their order, with their settings.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tenon_core::config::duration::LONGEST;
+
+use crate::{
+    SERVICE,
+    forward::{Forward, HeaderRules},
+    transcode::{Verb, call::Call},
+};
+
+/// A route that is forwarded.
+pub(super) fn forward(forward: &Forward) -> Value {
+    let (instances, ejected) = forward.targets.count();
+    let mut layers = outer();
+    layers.push(layer("deadline", shown(forward.timeout)));
+    layers.extend(header_rules(
+        &forward.request_rules,
+        &forward.response_rules,
+    ));
+    layers.push(layer(
+        "balance",
+        format!("the less busy of two; {instances} known, {ejected} ejected; another one when nothing was sent"),
+    ));
+    let rewrite = forward.rewrite.as_ref();
+    let rewrite = rewrite.map_or(String::new(), |rewrite| {
+        format!("rewritten to {rewrite}/*; ")
+    });
+    let websocket = if forward.websocket {
+        ""
+    } else {
+        "; no websockets"
+    };
+    let pause = shown(forward.idle_timeout);
+    layers.push(layer(
+        "forward",
+        format!("{rewrite}may pause {pause}{websocket}"),
+    ));
+    let methods: Vec<&str> = forward.methods.iter().map(Method::as_str).collect();
+    json!({
+        "service": SERVICE,
+        "upstream": forward.upstream,
+        "method": if methods.is_empty() { "*".to_owned() } else { methods.join(", ") },
+        "path": forward.template,
+        "timeoutMs": milliseconds(forward.timeout),
+        "layers": layers,
+    })
+}
+
+/// A method that is called.
+pub(super) fn call(call: &Call) -> Value {
+    let (way, rule) = (&call.way, call.binding.rule());
+    // Only its caller ends a stream, and of a door in this process the door itself.
+    let timeout = Some(way.timeout).filter(|timeout| !call.streams() && *timeout < LONGEST);
+    let mut layers = outer();
+    let deadline = timeout.map_or("the caller's".to_owned(), shown);
+    layers.push(layer("deadline", deadline));
+    let (request, response) = (&way.request_rules, &way.response_rules);
+    layers.extend(header_rules(
+        std::slice::from_ref(request),
+        std::slice::from_ref(response),
+    ));
+    layers.push(layer("body-limit", format!("{} bytes", way.max_bytes)));
+    let body = match rule.body.as_str() {
+        "" => "no body".to_owned(),
+        field => format!("body {field}"),
+    };
+    let reply = match rule.response_body.as_str() {
+        "" => String::new(),
+        field => format!(", answers {field}"),
+    };
+    let unknown = if way.mapping.ignore_unknown {
+        "passed over"
+    } else {
+        "refused"
+    };
+    let stream = if call.streams() {
+        format!(", a stream that may pause {}", shown(way.idle_timeout))
+    } else {
+        String::new()
+    };
+    let settings = format!("{body}{reply}, unknown fields {unknown}{stream}");
+    layers.push(layer("transcode", settings));
+    json!({
+        "service": SERVICE,
+        "upstream": way.upstream,
+        "method": match &rule.verb {
+            Verb::Method(name) => name,
+            Verb::Any => "*",
+        },
+        "path": rule.path,
+        "handler": call.method.path(),
+        "timeoutMs": timeout.map(milliseconds),
+        "maxBytes": way.max_bytes,
+        "layers": layers,
+    })
+}
+
+/// What every request passes first.
+fn outer() -> Vec<Value> {
+    let names = ["trace", "access-log", "metrics", "recover", "guard"];
+    names.map(|name| layer(name, String::new())).into()
+}
+
+fn header_rules(request: &[HeaderRules], response: &[HeaderRules]) -> Option<Value> {
+    let told = |side: &str, rules: &[HeaderRules]| {
+        let all: Vec<String> = rules.iter().map(HeaderRules::shown).collect();
+        let all: Vec<String> = all.into_iter().filter(|text| !text.is_empty()).collect();
+        (!all.is_empty()).then(|| format!("{side}: {}", all.join(", ")))
+    };
+    let sides = [told("request", request), told("response", response)];
+    let sides: Vec<String> = sides.into_iter().flatten().collect();
+    (!sides.is_empty()).then(|| layer("headers", sides.join("; ")))
+}
+
+/// As the table of a REST door has it.
+fn layer(name: &str, settings: String) -> Value {
+    match settings.as_str() {
+        "" => json!({"name": name}),
+        settings => json!({"name": name, "settings": settings}),
+    }
+}
+
+fn shown(time: Duration) -> String {
+    format!("{time:?}")
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
