@@ -10,6 +10,7 @@ use tenon_core::config::{
     duration::LONGEST,
 };
 use tenon_discovery::{Instance, Instances};
+use tenon_net::{ClientTls, Protocol};
 use tenon_rest::ByMethod;
 use tenon_rpc::{Channel, Door, Method};
 
@@ -17,7 +18,7 @@ use super::{Parts, Table};
 use crate::{
     SERVICE,
     balance::Targets,
-    forward::{Forward, HeaderRules},
+    forward::{Forward, HeaderRules, HttpClient},
     transcode::{self, Mapping, backend::Backend, call::Call, contract},
 };
 
@@ -69,8 +70,15 @@ impl Builder<'_> {
             }
             _ => Arc::new(Targets::new(self.instances(http)?)),
         };
+        let client = match &http.tls {
+            None => self.parts.client.clone(),
+            Some(tls) => {
+                let key = format!("gateway.upstreams.{}.http.tls", self.name);
+                HttpClient::new(Some(ClientTls::load(&key, tls, Protocol::Http1)?))
+            }
+        };
         for route in &self.upstream.routes {
-            let forward = self.forward(http, route, &targets)?;
+            let forward = self.forward(http, route, &targets, &client)?;
             table.forwards.push(forward);
         }
         let way = Way::Http(targets);
@@ -234,6 +242,7 @@ impl Builder<'_> {
         http: &ClientConfig,
         route: &RouteConfig,
         targets: &Arc<Targets>,
+        client: &HttpClient,
     ) -> Result<Forward, ConfigError> {
         let prefix = self.path("prefix", &route.prefix)?;
         let rewrite = match &route.rewrite {
@@ -269,7 +278,7 @@ impl Builder<'_> {
             request_rules: rules(&self.upstream.headers.request, &route.headers.request)?,
             response_rules: rules(&self.upstream.headers.response, &route.headers.response)?,
             targets: targets.clone(),
-            client: self.parts.client.clone(),
+            client: client.clone(),
             metrics,
         })
     }
