@@ -147,7 +147,7 @@ impl Settings {
             keys: identity::config::KeysConfig {
                 dir: self.folder.keys(),
             },
-            rest: RestConfig::default(),
+            rest: identity::config::rest(),
             rpc: RpcConfig::default(),
             admin: AdminConfig::default(),
             log: LogConfig::default(),

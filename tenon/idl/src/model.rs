@@ -362,6 +362,17 @@ impl Service {
     }
 }
 
+/// How much a request matters when not all can be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Criticality {
+    /// Shed last.
+    Critical,
+    /// What stands where nothing is written.
+    Normal,
+    /// Shed first.
+    Sheddable,
+}
+
 /// One `service` block with the keys of the `@server` in front of it.
 #[derive(Debug, Clone, Default)]
 pub struct Group {
@@ -379,6 +390,10 @@ pub struct Group {
     pub timeout: Option<Duration>,
     /// `maxBytes`: limit of a request body in bytes.
     pub max_bytes: Option<u64>,
+    /// `criticality`: whom overload hits first.
+    pub criticality: Option<Criticality>,
+    /// `maxInFlight`: how many requests of a route may be in flight.
+    pub max_in_flight: Option<usize>,
     /// `permission`: what the caller must be granted, e.g. `subject.read`.
     pub permission: Option<String>,
     /// `strict: true`: unknown JSON fields are refused.

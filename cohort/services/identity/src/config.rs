@@ -1,10 +1,11 @@
 //! The configuration of the service: the sections that every service has, and where its keys are.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use tenon::config::{
-    AdminConfig, AuthConfig, KeyConfig, LogConfig, RestConfig, RpcConfig, StoreConfig,
+    AdminConfig, AuthConfig, KeyConfig, LogConfig, RateLimitBy, RateLimitConfig, RestConfig,
+    RpcConfig, StoreConfig,
 };
 
 /// What every token names as its issuer and its audience.
@@ -13,14 +14,35 @@ pub const COHORT: &str = "cohort";
 /// The public keys, in the folder of the keys: what the `auth.keys` of every service names.
 pub const JWKS_FILE: &str = "jwks.json";
 
+/// How often one address may ask for a token by password: enough for a site whose staff come to
+/// work behind one address, and far too little to guess passwords by. Each try is 18 ms of CPU.
+pub const LOGINS_A_MINUTE: u32 = 120;
+
+/// The REST door as it is without a configuration: logging in is limited.
+pub fn rest() -> RestConfig {
+    let login = RateLimitConfig {
+        name: "login".to_owned(),
+        by: RateLimitBy::Address,
+        requests: LOGINS_A_MINUTE,
+        per: Duration::from_secs(60),
+        burst: None,
+        routes: vec!["POST /api/v1/identity/login".to_owned()],
+        shared: false,
+    };
+    RestConfig {
+        rate_limits: vec![login],
+        ..RestConfig::default()
+    }
+}
+
 /// `etc/identity.yaml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// The name of the service.
     pub name: String,
-    /// The REST door.
-    #[serde(default)]
+    /// The REST door. Without this section logging in is limited, see [`rest`].
+    #[serde(default = "rest")]
     pub rest: RestConfig,
     /// The gRPC door.
     #[serde(default)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenon_idl::model::{Api, Body, Group, Method, Route};
+use tenon_idl::model::{Api, Body, Criticality, Group, Method, Route};
 
 use super::rust_type;
 use crate::{
@@ -152,6 +152,17 @@ fn calls(group: &Group, route: &Route) -> Vec<String> {
     }
     if let Some(limit) = group.max_bytes {
         calls.push(format!(".max_bytes({limit})"));
+    }
+    if let Some(criticality) = group.criticality {
+        let name = match criticality {
+            Criticality::Critical => "Critical",
+            Criticality::Normal => "Normal",
+            Criticality::Sheddable => "Sheddable",
+        };
+        calls.push(format!(".criticality(::tenon::rest::Criticality::{name})"));
+    }
+    if let Some(places) = group.max_in_flight {
+        calls.push(format!(".max_in_flight({places})"));
     }
     if group.strict {
         calls.push(".strict()".to_owned());

@@ -123,6 +123,10 @@ fn group(out: &mut String, item: &Group) {
     }
     keys.extend(item.timeout.map(|timeout| format!("timeout={timeout:?}")));
     keys.extend(item.max_bytes.map(|limit| format!("maxBytes={limit}")));
+    let criticality = item.criticality;
+    keys.extend(criticality.map(|class| format!("criticality={class:?}")));
+    let places = item.max_in_flight;
+    keys.extend(places.map(|places| format!("maxInFlight={places}")));
     keys.extend(
         item.permission
             .as_ref()

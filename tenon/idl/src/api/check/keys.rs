@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::{Checker, has_leading_letter, path};
 use crate::api::nearest::distance;
 use crate::api::tree::NodeId;
-use crate::model::{Group, Pair, Place, Route};
+use crate::model::{Criticality, Group, Pair, Place, Route};
 
 /// Keys without which a route stands open or unbounded: a slip here must not pass silently.
-const GUARDS: [&str; 8] = [
+const GUARDS: [&str; 10] = [
     "jwt",
     "jwtTransition",
     "permission",
@@ -16,6 +16,8 @@ const GUARDS: [&str; 8] = [
     "middleware",
     "timeout",
     "maxBytes",
+    "maxInFlight",
+    "criticality",
     "strict",
 ];
 
@@ -52,6 +54,15 @@ impl Checker<'_> {
                     "write digits alone, e.g. `1048576`",
                 ),
             },
+            "maxInFlight" => match pair.value.parse::<usize>() {
+                Ok(limit) if limit > 0 => group.max_in_flight = Some(limit),
+                _ => self.report_with(
+                    pair.place,
+                    format!("`{}` is no number of requests", pair.value),
+                    "write digits alone, at least `1`",
+                ),
+            },
+            "criticality" => group.criticality = self.criticality(&pair),
             "permission" => group.permission = self.permission(&pair),
             "strict" => match pair.value.as_str() {
                 "true" => group.strict = true,
@@ -68,6 +79,21 @@ impl Checker<'_> {
             _ => {
                 self.near_miss(&pair, key_place);
                 group.extra.push(pair);
+            }
+        }
+    }
+
+    fn criticality(&mut self, pair: &Pair) -> Option<Criticality> {
+        match pair.value.as_str() {
+            "critical" => Some(Criticality::Critical),
+            "normal" => Some(Criticality::Normal),
+            "sheddable" => Some(Criticality::Sheddable),
+            other => {
+                let diagnostic = self
+                    .at(pair.place, format!("`criticality` cannot be `{other}`"))
+                    .expecting(["`critical`", "`normal`", "`sheddable`"]);
+                self.diagnostics.push(diagnostic);
+                None
             }
         }
     }

@@ -48,6 +48,8 @@ pub mod route {
         .permission("trial.read")
         .timeout(::std::time::Duration::from_millis(1500))
         .max_bytes(4096)
+        .criticality(::tenon::rest::Criticality::Sheddable)
+        .max_in_flight(8)
         .strict()
         .middleware(&["Audit", "RateLimit"]);
 
@@ -58,6 +60,8 @@ pub mod route {
         .permission("trial.read")
         .timeout(::std::time::Duration::from_millis(1500))
         .max_bytes(4096)
+        .criticality(::tenon::rest::Criticality::Sheddable)
+        .max_in_flight(8)
         .strict()
         .middleware(&["Audit", "RateLimit"])
         .status(201);
