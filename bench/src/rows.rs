@@ -7,6 +7,7 @@ use crate::{Plan, process::Issuer};
 mod durable;
 mod local;
 mod memory;
+mod overload;
 mod patients;
 mod rest;
 mod rpc;
@@ -26,6 +27,8 @@ pub(crate) enum Row {
     Memory,
     /// Durable submissions through the whole platform.
     Durable,
+    /// Ten times what a service can do.
+    Overload,
 }
 
 /// Measures and prints the chosen rows, or all.
@@ -49,6 +52,9 @@ pub(crate) async fn print(plan: &Plan, only: &[Row]) -> anyhow::Result<()> {
     }
     if chosen(Row::Durable) {
         durable::print(plan).await?;
+    }
+    if chosen(Row::Overload) {
+        overload::print(plan, &issuer).await?;
     }
     Ok(())
 }

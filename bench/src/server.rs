@@ -19,6 +19,7 @@ use tenon::{
 };
 
 mod axum;
+mod burden;
 pub(crate) mod tonic;
 
 /// What is served.
@@ -34,6 +35,8 @@ pub(crate) enum Kind {
     Counted,
     /// The generated service as it is shipped: everything, both doors.
     Ward,
+    /// The generated routes with metrics, whose operations cost a millisecond of CPU each.
+    Burdened,
     /// Bare tonic.
     Tonic,
 }
@@ -47,6 +50,7 @@ impl Kind {
             Self::Door => "door",
             Self::Counted => "counted",
             Self::Ward => "ward",
+            Self::Burdened => "burdened",
             Self::Tonic => "tonic",
         }
     }
@@ -80,6 +84,7 @@ pub(crate) fn serve(kind: Kind, keys: PathBuf) -> anyhow::Result<()> {
             Kind::Door => behind_net(door(&keys, None)?).await,
             Kind::Counted => behind_net(door(&keys, Some(Metrics::new()))?).await,
             Kind::Ward => ward(&keys).await,
+            Kind::Burdened => behind_net(burden::door(&keys)?).await,
             Kind::Tonic => tonic::serve().await,
         }
     })

@@ -88,7 +88,7 @@ async fn answer<C: Caller>(
 }
 
 /// When each call is due, counted from the beginning: the same in every run.
-fn schedule(rate: f64, window: Duration) -> Arc<[Duration]> {
+pub(crate) fn schedule(rate: f64, window: Duration) -> Arc<[Duration]> {
     let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut at = 0.0;
     let mut times = Vec::new();
@@ -108,7 +108,7 @@ fn schedule(rate: f64, window: Duration) -> Arc<[Duration]> {
 
 /// Hands every call to its caller when it is due; a thread of its own, because timers of the
 /// runtime are no finer than a millisecond.
-fn pace(schedule: &[Duration], began: Instant, queues: &[mpsc::UnboundedSender<Instant>]) {
+pub(crate) fn pace(schedule: &[Duration], began: Instant, queues: &[mpsc::UnboundedSender<Instant>]) {
     for (number, at) in schedule.iter().enumerate() {
         let due = began + *at;
         let now = Instant::now();

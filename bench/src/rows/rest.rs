@@ -122,7 +122,7 @@ fn show(title: &str, aim: &str, contest: &Contest) {
 }
 
 /// A questionnaire with 22 answers, about 1.1 KB.
-fn submission() -> String {
+pub(super) fn submission() -> String {
     let items: Vec<String> = (1..=22)
         .map(|number| {
             format!(

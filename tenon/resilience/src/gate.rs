@@ -69,8 +69,9 @@ pub struct Place {
     pub name: Arc<str>,
     /// Whom overload hits first.
     pub criticality: Criticality,
-    /// How long a request may take.
-    pub time: Duration,
+    /// How long a request may take; `None` for streams, whose time says nothing about load: they
+    /// are shed by the wait for a worker thread alone.
+    pub time: Option<Duration>,
     /// How many may be in flight, instead of the door's number.
     pub places: Option<usize>,
 }
@@ -83,7 +84,7 @@ pub struct Gate {
     breaker: Breaker,
     failures: Failures,
     places: Option<usize>,
-    time: Duration,
+    time: Option<Duration>,
 }
 
 impl Gate {
@@ -105,6 +106,19 @@ impl Gate {
     pub async fn enter(&self, now: Instant) -> Result<Flight<'_>, Refusal> {
         let places = self.places();
         self.stage.enter(now, places).await.map_err(Refusal::Shed)
+    }
+
+    /// [`Gate::enter`] for who gives the place on, to a stream.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn enter_held(self: &Arc<Self>, now: Instant) -> Result<Held, Refusal> {
+        let flight = self.enter(now).await?;
+        let began = flight.keep();
+        Ok(Held {
+            gate: self.clone(),
+            began,
+        })
     }
 
     /// Asks the breaker, right before the work: what was refused on the way says nothing about
@@ -131,6 +145,18 @@ impl Gate {
         error: Option<&Error>,
         allowed: Duration,
     ) {
+        if self.judge(permit, error, Some(allowed)) == Verdict::Success {
+            flight.pass(Instant::now());
+        }
+    }
+
+    /// Tells the breaker how the work ended, and answers what that says about it.
+    pub fn judge(
+        &self,
+        permit: Option<Permit<'_>>,
+        error: Option<&Error>,
+        allowed: Option<Duration>,
+    ) -> Verdict {
         let now = Instant::now();
         let verdict = error.map_or(Verdict::Success, |error| self.verdict(error, allowed));
         match (verdict, permit) {
@@ -139,14 +165,18 @@ impl Gate {
             (Verdict::Nothing, Some(permit)) => permit.ignore(),
             (_, None) => {}
         }
-        if verdict == Verdict::Success {
-            flight.pass(now);
-        }
+        verdict
     }
 
-    fn verdict(&self, error: &Error, allowed: Duration) -> Verdict {
+    fn verdict(&self, error: &Error, allowed: Option<Duration>) -> Verdict {
         let expired = error.is(&catalogue::DEADLINE_EXCEEDED);
-        if expired && allowed * SHORTENED < self.time {
+        let shortened = match (allowed, self.time) {
+            (Some(allowed), Some(time)) => allowed * SHORTENED < time,
+            // Who streams may stop whenever it likes.
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        if expired && shortened {
             return Verdict::Nothing;
         }
         self.failures.verdict(error)
@@ -166,6 +196,29 @@ impl Gate {
     pub fn places(&self) -> usize {
         self.places
             .unwrap_or_else(|| self.controls.inner.places.load(Relaxed))
+    }
+}
+
+/// A place that is given on.
+#[derive(Debug)]
+#[must_use = "the place is taken until this is dropped"]
+pub struct Held {
+    gate: Arc<Gate>,
+    began: Instant,
+}
+
+impl Held {
+    /// The work has ended, and its time is a sample if it succeeded.
+    pub fn end(self, verdict: Verdict) {
+        if verdict == Verdict::Success {
+            self.gate.stage.sample(self.began, Instant::now());
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.gate.stage.land();
     }
 }
 

@@ -78,6 +78,15 @@ impl Limiter {
         self.config.by
     }
 
+    /// As metrics write a refusal.
+    pub fn reason(&self) -> &'static str {
+        match self.config.by {
+            RateLimitBy::Principal => "rate-principal",
+            RateLimitBy::Address => "rate-address",
+            RateLimitBy::Route => "rate-route",
+        }
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.config.name

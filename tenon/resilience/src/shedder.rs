@@ -121,11 +121,12 @@ impl Shedder {
     }
 
     /// The part of one route, whose requests may take `time`.
-    pub fn stage(&self, criticality: Criticality, time: Duration) -> Stage {
+    /// Without a time only rule 1 sheds there, and the places are a limit.
+    pub fn stage(&self, criticality: Criticality, time: impl Into<Option<Duration>>) -> Stage {
         Stage {
             shedder: self.clone(),
             criticality,
-            time,
+            time: time.into(),
             flying: AtomicUsize::new(0),
             average: AtomicU64::new(0),
             passes: Ring::new(),
@@ -189,7 +190,7 @@ impl Reason {
 pub struct Stage {
     shedder: Shedder,
     criticality: Criticality,
-    time: Duration,
+    time: Option<Duration>,
     flying: AtomicUsize,
     /// The mean of `flying`, in thousandths.
     average: AtomicU64,
@@ -232,7 +233,9 @@ impl Stage {
         if !shedder.enabled.load(Relaxed) {
             return Ok(flight);
         }
-        self.check_flight(now)?;
+        if let Some(time) = self.time {
+            self.check_flight(now, time)?;
+        }
         if shedder.delay.is_armed(now) {
             tokio::task::yield_now().await;
             self.check_wait(now)?;
@@ -260,7 +263,7 @@ impl Stage {
     }
 
     /// Rules 2 and 3, by limits that are worked out once in 100 ms.
-    fn check_flight(&self, now: Instant) -> Result<(), Reason> {
+    fn check_flight(&self, now: Instant, time: Duration) -> Result<(), Reason> {
         let shedder = &*self.shedder.inner;
         let tick = shedder.ticks.at(now);
         let looked = self.looked.load(Relaxed);
@@ -270,7 +273,7 @@ impl Stage {
                 .compare_exchange(looked, tick, Relaxed, Relaxed)
                 .is_ok()
         {
-            self.look(tick, shedder.ticks.nanos(now));
+            self.look(tick, shedder.ticks.nanos(now), time);
         }
         let flying = self.flying.load(Relaxed);
         if flying <= FLIGHT_MIN {
@@ -288,7 +291,7 @@ impl Stage {
         Ok(())
     }
 
-    fn look(&self, tick: u64, now: u64) {
+    fn look(&self, tick: u64, now: u64, time: Duration) {
         let shedder = &*self.shedder.inner;
         let best = self.best(tick);
         let cpu = (shedder.cpu)();
@@ -300,11 +303,11 @@ impl Stage {
         };
         self.allowed_short.store(at_least_min(short), Relaxed);
         self.allowed_slow
-            .store(self.slow(&best, tick, now), Relaxed);
+            .store(self.slow(&best, tick, now, time), Relaxed);
     }
 
     /// Rule 3: how many may be in flight.
-    fn slow(&self, best: &Best, tick: u64, now: u64) -> usize {
+    fn slow(&self, best: &Best, tick: u64, now: u64, time: Duration) -> usize {
         let began = self.standing.load(Relaxed);
         let most = if began == 0 {
             at_least_min(best.flight() * STANDING)
@@ -322,7 +325,7 @@ impl Stage {
             self.standing.store(now.max(1), Relaxed);
             return usize::MAX;
         }
-        let patience = self.time.mul_f64(PATIENCE[self.criticality.index()]);
+        let patience = time.mul_f64(PATIENCE[self.criticality.index()]);
         let long = best.time.map_or(patience, |time| {
             let twice = Duration::from_secs_f64(time * 2.0);
             twice.max(STANDING_MIN).min(patience)
@@ -361,7 +364,15 @@ impl Stage {
         passes(10).max(5 * passes(2)) as f64
     }
 
-    fn land(&self) {
+    pub(crate) fn sample(&self, began: Instant, now: Instant) {
+        let tick = self.shedder.inner.ticks.at(now);
+        let took = now.saturating_duration_since(began);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.passes.add(tick, 1);
+        self.times.add(tick, micros);
+    }
+
+    pub(crate) fn land(&self) {
         let flying = self.flying.fetch_sub(1, Relaxed) - 1;
         // Two that end at once may lose one of their samples; the mean does not miss it.
         let average = self.average.load(Relaxed) as f64;
@@ -418,12 +429,14 @@ impl Flight<'_> {
     /// The request was served: its time is a sample. One that was refused, failed, or whose
     /// caller left is none; just drop this.
     pub fn pass(self, now: Instant) {
-        let shedder = &self.stage.shedder.inner;
-        let tick = shedder.ticks.at(now);
-        let took = now.saturating_duration_since(self.began);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.stage.passes.add(tick, 1);
-        self.stage.times.add(tick, micros);
+        self.stage.sample(self.began, now);
+    }
+
+    /// Stays in flight without this, until somebody calls [`Stage::land`]. Answers when it began.
+    pub(crate) fn keep(self) -> Instant {
+        let began = self.began;
+        std::mem::forget(self);
+        began
     }
 }
 

@@ -23,7 +23,7 @@ fn places() -> Vec<Place> {
     let place = |name: &str| Place {
         name: name.into(),
         criticality: Criticality::Normal,
-        time: Duration::from_secs(3),
+        time: Some(Duration::from_secs(3)),
         places: None,
     };
     vec![place("POST /login"), place("GET /patient/:id")]

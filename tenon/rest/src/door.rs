@@ -143,7 +143,7 @@ impl Door {
         let places = routes.map(|route| Place {
             name: layers::name(route).into(),
             criticality: route.criticality,
-            time: self.timeout(route),
+            time: Some(self.timeout(route)),
             places: route.max_in_flight,
         });
         let section = format!("{} rest", self.service);

@@ -142,11 +142,7 @@ impl Guard {
             *quota = Some(taken);
         }
         let Some(error) = refusal else { return Ok(()) };
-        self.count(match limiter.by() {
-            RateLimitBy::Principal => "rate-principal",
-            RateLimitBy::Address => "rate-address",
-            RateLimitBy::Route => "rate-route",
-        });
+        self.count(limiter.reason());
         Err(error)
     }
 

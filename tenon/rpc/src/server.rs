@@ -1,8 +1,8 @@
 //! The gRPC door: services behind the steps that every call passes.
 //!
-//! Outermost first: trace (`traceparent`), access log, metrics, recovery (a panic is 13), deadline
-//! (`grpc-timeout`, and the configured one at most: 4), token (a bad one is 16; none is no caller),
-//! handler. The call's context is cancelled when its future is dropped, which is what the accept
+//! Outermost first: trace (`traceparent`), access log, metrics, deadline (`grpc-timeout`, and the
+//! configured one at most: 4), guards (see `guard`: 8 or 14), token (a bad one is 16; none is no
+//! caller), recovery (a panic is 13), handler. The call's context is cancelled when its future is dropped, which is what the accept
 //! loop does when the caller resets the stream or goes away.
 //!
 //! A call that streams passes the same steps, and stays within them until its last message:
@@ -32,6 +32,7 @@ use tenon_core::{
     context::CancelGuard,
 };
 use tenon_profile::{Label, labelled};
+use tenon_resilience::DoorGuards;
 use tenon_telemetry::{Metrics, RpcMethod, Side};
 use tokio::time::Instant;
 
@@ -44,9 +45,11 @@ use crate::{
 };
 
 mod flow;
+mod guard;
 mod record;
 
 pub(crate) use flow::Flow;
+use guard::{Guard, Visit};
 use record::Record;
 
 /// What OpenTelemetry calls a method that is not known: its name is the caller's text.
@@ -111,33 +114,35 @@ impl Server {
     pub fn into_service(self) -> Result<Door, ConfigError> {
         let names = self.services.iter().map(Service::name).collect();
         let health = health::service(self.life, names);
+        let services = self.services.into_iter().chain([health]);
+        let operations: Vec<_> = services.flat_map(Service::into_methods).collect();
+        let guards = guard::guards(&self.name, &self.config, &operations)?;
         let mut routes = HashMap::new();
-        for service in self.services.into_iter().chain([health]) {
-            for Operation {
+        for (index, operation) in operations.into_iter().enumerate() {
+            let Operation {
                 method,
                 handler,
                 streams,
-            } in service.into_methods()
-            {
-                let metrics =
-                    self.metrics
-                        .rpc_method(Side::Server, method.service(), method.name());
-                let route = Route {
-                    method,
-                    handler,
-                    streams,
-                    metrics,
-                    label: Label::new(method.path()),
-                };
-                match routes.entry(method.path()) {
-                    hash_map::Entry::Vacant(vacant) => vacant.insert(Arc::new(route)),
-                    hash_map::Entry::Occupied(_) => {
-                        let path = method.path();
-                        let problem = format!("{path} is served twice; add each service once");
-                        return Err(ConfigError::new(format!("{} rpc", self.name), problem));
-                    }
-                };
-            }
+            } = operation;
+            let metrics = self
+                .metrics
+                .rpc_method(Side::Server, method.service(), method.name());
+            let route = Route {
+                method,
+                handler,
+                streams,
+                metrics,
+                guard: Guard::new(&guards, index, method, &self.metrics),
+                label: Label::new(method.path()),
+            };
+            match routes.entry(method.path()) {
+                hash_map::Entry::Vacant(vacant) => vacant.insert(Arc::new(route)),
+                hash_map::Entry::Occupied(_) => {
+                    let path = method.path();
+                    let problem = format!("{path} is served twice; add each service once");
+                    return Err(ConfigError::new(format!("{} rpc", self.name), problem));
+                }
+            };
         }
         Ok(Door {
             inner: Arc::new(Inner {
@@ -147,6 +152,7 @@ impl Server {
                 timeout: self.config.timeout,
                 stream_timeout: self.config.stream_timeout,
                 max_bytes: self.config.max_bytes,
+                guards,
             }),
         })
     }
@@ -158,6 +164,13 @@ pub struct Door {
     inner: Arc<Inner>,
 }
 
+impl Door {
+    /// The limits, breakers and shedder of this door, to change them while it is open.
+    pub fn guards(&self) -> &DoorGuards {
+        &self.inner.guards
+    }
+}
+
 struct Inner {
     routes: HashMap<&'static str, Arc<Route>>,
     /// Where calls of methods that are not served are counted.
@@ -166,6 +179,7 @@ struct Inner {
     timeout: Duration,
     stream_timeout: Duration,
     max_bytes: u64,
+    guards: DoorGuards,
 }
 
 /// A method behind the door.
@@ -174,6 +188,7 @@ struct Route {
     handler: Handler,
     streams: bool,
     metrics: RpcMethod,
+    guard: Option<Guard>,
     label: Label,
 }
 
@@ -181,6 +196,8 @@ struct Route {
 /// Dropped before that, its caller went away.
 struct Held {
     record: Record,
+    /// The place of a stream.
+    _place: Option<tenon_resilience::gate::Held>,
     /// Cancels the context of the call.
     _guard: CancelGuard,
 }
@@ -234,10 +251,18 @@ impl Inner {
         let cx = retry::incoming(cx, headers);
         let mut held = Held {
             record: Record::start(route.method, &route.metrics, cx.trace()),
+            _place: None,
             _guard: guard,
         };
-        let (cx, result) = match allowed.and_then(|_| self.caller(headers)) {
-            Ok(caller) => {
+        let visit = Visit::of(&request, most);
+        let entered = match (&route.guard, &allowed) {
+            (Some(guard), Ok(_)) => guard.enter(&visit).await.map(Some),
+            _ => Ok(None),
+        };
+        let caller = allowed.and(entered);
+        let caller = caller.and_then(|place| Ok((place, self.caller(request.headers())?)));
+        let (cx, result) = match caller {
+            Ok((place, caller)) => {
                 let cx = match caller {
                     Some(principal) => {
                         held.record.caller(&principal);
@@ -246,17 +271,27 @@ impl Inner {
                     None => cx,
                 };
                 let work = self.run(&cx, route, request, &mut held.record);
-                let result = outcome::contain(&cx, work).await;
+                let result = outcome::contain(&cx, async {
+                    match (&route.guard, place) {
+                        (Some(guard), Some(place)) => {
+                            let caller = cx.principal().map(Arc::as_ref);
+                            guard.around(place, &visit, caller, work).await
+                        }
+                        _ => work.await.map(|answer| (answer, None)),
+                    }
+                })
+                .await;
                 (cx, result)
             }
             Err(refusal) => (cx, Err(refusal)),
         };
         match result {
-            Ok(Answer::One(message)) => {
+            Ok((Answer::One(message), _)) => {
                 held.record.finish(&Ok(()));
                 reply(ReplyBody::message(message))
             }
-            Ok(Answer::Many(frames)) => {
+            Ok((Answer::Many(frames), place)) => {
+                held._place = place;
                 held.record.sending();
                 reply(ReplyBody::stream(Flow::start(frames, cx, held)))
             }
