@@ -114,19 +114,50 @@ impl DoorGuards {
     /// # Errors
     /// As [`DoorGuards::new`], and for `sharedLimits`, which needs a restart.
     pub fn apply(&self, new: &Guards) -> Result<Vec<Change>, ConfigError> {
+        Ok(self.prepare(new)?.put_in_force())
+    }
+
+    /// Checks a new configuration without touching what is in force: the first half of
+    /// [`DoorGuards::apply`], for who has several sections to check before any may change.
+    ///
+    /// # Errors
+    /// As [`DoorGuards::apply`].
+    pub fn prepare(&self, new: &Guards) -> Result<Prepared, ConfigError> {
         let inner = &*self.inner;
-        let mut config = inner.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = changes(&inner.section, &config, new)?;
-        if changes.is_empty() {
-            return Ok(changes);
-        }
+        let changes = changes(&inner.section, &self.config(), new)?;
         let old = inner.limits.load();
         let shared = inner.shared.as_ref();
         let limits = Limits::new(&inner.section, new, &inner.places, shared, &old.all)?;
-        inner.limits.store(limits);
-        inner.control(new);
-        *config = new.clone();
-        Ok(changes)
+        Ok(Prepared {
+            guards: self.clone(),
+            config: new.clone(),
+            limits,
+            changes,
+        })
+    }
+}
+
+/// A checked configuration that is not in force yet.
+#[derive(Debug)]
+#[must_use = "nothing has changed yet"]
+pub struct Prepared {
+    guards: DoorGuards,
+    config: Guards,
+    limits: Limits,
+    changes: Vec<Change>,
+}
+
+impl Prepared {
+    /// Puts it in force, and tells what it changed.
+    pub fn put_in_force(self) -> Vec<Change> {
+        let inner = &*self.guards.inner;
+        let mut config = inner.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.changes.is_empty() {
+            inner.limits.store(self.limits);
+            inner.control(&self.config);
+            *config = self.config;
+        }
+        self.changes
     }
 }
 

@@ -26,7 +26,7 @@ pub use breaker::{Breaker, Failures, Rejected};
 pub use criticality::Criticality;
 pub use gate::{Gate, Place, Refusal};
 pub use gradient::Limit;
-pub use guards::{Change, DoorGuards};
+pub use guards::{Change, DoorGuards, Prepared};
 pub use limits::{Key, Limiter, Quota};
 pub use random::Random;
 pub use retry::{Budget, Retry};
