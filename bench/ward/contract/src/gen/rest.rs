@@ -79,11 +79,13 @@ pub mod route {
         Method::Get,
         "/api/v1/open/trial/:trialId/patient",
         "listOpenPatients",
-    );
+    )
+    .criticality(::tenon::rest::Criticality::Sheddable);
 
     /// `POST /api/v1/open/submission`
     pub static SUBMIT_OPEN: Route =
-        Route::new(Method::Post, "/api/v1/open/submission", "submitOpen");
+        Route::new(Method::Post, "/api/v1/open/submission", "submitOpen")
+            .criticality(::tenon::rest::Criticality::Critical);
 
     /// `GET /api/v1/patient/:patientId`
     pub static GET_PATIENT: Route =

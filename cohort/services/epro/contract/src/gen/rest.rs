@@ -114,12 +114,14 @@ pub mod route {
     pub static SUBMIT_RESPONSE: Route =
         Route::new(Method::Post, "/api/v1/epro/response", "submitResponse")
             .permission("response.write")
+            .criticality(::tenon::rest::Criticality::Critical)
             .status(201);
 
     /// `GET /api/v1/epro/response`
     pub static LIST_RESPONSES: Route =
         Route::new(Method::Get, "/api/v1/epro/response", "listResponses")
-            .permission("response.read");
+            .permission("response.read")
+            .criticality(::tenon::rest::Criticality::Sheddable);
 
     /// `GET /api/v1/epro/response/:responseId`
     pub static GET_RESPONSE: Route = Route::new(
@@ -127,7 +129,8 @@ pub mod route {
         "/api/v1/epro/response/:responseId",
         "getResponse",
     )
-    .permission("response.read");
+    .permission("response.read")
+    .criticality(::tenon::rest::Criticality::Sheddable);
 
     /// `GET /api/v1/epro/alert`
     pub static LIST_ALERTS: Route =

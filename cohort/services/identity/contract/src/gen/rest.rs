@@ -108,16 +108,19 @@ pub mod route {
     use ::tenon::rest::{Method, Route};
 
     /// `POST /api/v1/identity/login`
-    pub static LOGIN: Route =
-        Route::new(Method::Post, "/api/v1/identity/login", "login").permission("public");
+    pub static LOGIN: Route = Route::new(Method::Post, "/api/v1/identity/login", "login")
+        .permission("public")
+        .criticality(::tenon::rest::Criticality::Critical);
 
     /// `POST /api/v1/identity/refresh`
-    pub static REFRESH: Route =
-        Route::new(Method::Post, "/api/v1/identity/refresh", "refresh").permission("public");
+    pub static REFRESH: Route = Route::new(Method::Post, "/api/v1/identity/refresh", "refresh")
+        .permission("public")
+        .criticality(::tenon::rest::Criticality::Critical);
 
     /// `GET /api/v1/identity/keys`
-    pub static KEYS: Route =
-        Route::new(Method::Get, "/api/v1/identity/keys", "keys").permission("public");
+    pub static KEYS: Route = Route::new(Method::Get, "/api/v1/identity/keys", "keys")
+        .permission("public")
+        .criticality(::tenon::rest::Criticality::Critical);
 
     /// `POST /api/v1/identity/logout`
     pub static LOGOUT: Route =
@@ -149,7 +152,8 @@ pub mod route {
     /// `GET /api/v1/identity/account`
     pub static LIST_ACCOUNTS: Route =
         Route::new(Method::Get, "/api/v1/identity/account", "listAccounts")
-            .permission("account.read");
+            .permission("account.read")
+            .criticality(::tenon::rest::Criticality::Sheddable);
 
     /// `POST /api/v1/identity/account/:id/grant`
     pub static GRANT_ROLE: Route = Route::new(

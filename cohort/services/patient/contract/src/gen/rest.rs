@@ -50,8 +50,9 @@ pub mod route {
     use ::tenon::rest::{Method, Route};
 
     /// `GET /api/v1/patient`
-    pub static LIST_PATIENTS: Route =
-        Route::new(Method::Get, "/api/v1/patient", "listPatients").permission("subject.read");
+    pub static LIST_PATIENTS: Route = Route::new(Method::Get, "/api/v1/patient", "listPatients")
+        .permission("subject.read")
+        .criticality(::tenon::rest::Criticality::Sheddable);
 
     /// `GET /api/v1/patient/:patientId`
     pub static GET_PATIENT: Route =

@@ -73,8 +73,9 @@ pub mod route {
         .status(201);
 
     /// `GET /api/v1/trial`
-    pub static LIST_TRIALS: Route =
-        Route::new(Method::Get, "/api/v1/trial", "listTrials").permission("study.read");
+    pub static LIST_TRIALS: Route = Route::new(Method::Get, "/api/v1/trial", "listTrials")
+        .permission("study.read")
+        .criticality(::tenon::rest::Criticality::Sheddable);
 
     /// `GET /api/v1/trial/:trialId`
     pub static GET_TRIAL: Route =
@@ -86,7 +87,8 @@ pub mod route {
         "/api/v1/trial/:trialId/progress",
         "getTrialProgress",
     )
-    .permission("study.read");
+    .permission("study.read")
+    .criticality(::tenon::rest::Criticality::Sheddable);
 
     /// `POST /api/v1/trial/:trialId/site`
     pub static CREATE_SITE: Route =
@@ -96,7 +98,9 @@ pub mod route {
 
     /// `GET /api/v1/trial/:trialId/site`
     pub static LIST_SITES: Route =
-        Route::new(Method::Get, "/api/v1/trial/:trialId/site", "listSites").permission("site.read");
+        Route::new(Method::Get, "/api/v1/trial/:trialId/site", "listSites")
+            .permission("site.read")
+            .criticality(::tenon::rest::Criticality::Sheddable);
 }
 
 /// All routes, answered by `api`.
