@@ -108,7 +108,11 @@ pub(crate) fn schedule(rate: f64, window: Duration) -> Arc<[Duration]> {
 
 /// Hands every call to its caller when it is due; a thread of its own, because timers of the
 /// runtime are no finer than a millisecond.
-pub(crate) fn pace(schedule: &[Duration], began: Instant, queues: &[mpsc::UnboundedSender<Instant>]) {
+pub(crate) fn pace(
+    schedule: &[Duration],
+    began: Instant,
+    queues: &[mpsc::UnboundedSender<Instant>],
+) {
     for (number, at) in schedule.iter().enumerate() {
         let due = began + *at;
         let now = Instant::now();

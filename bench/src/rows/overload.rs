@@ -174,7 +174,10 @@ fn show(step: f64, peak: f64, window: Duration, outcomes: &[Outcome]) {
             own.filter(|it| served.is_none_or(|served| it.served == served))
                 .count()
         };
-        format!("{:.0} %", 100.0 * of(Some(false)) as f64 / of(None).max(1) as f64)
+        format!(
+            "{:.0} %",
+            100.0 * of(Some(false)) as f64 / of(None).max(1) as f64
+        )
     });
     println!(
         "{:<8} {rate:>9.0} {:>8.2} {:>9.1} {:>9.1} {:>11.1}   {:>17} {:>6} {:>9}",
@@ -199,7 +202,10 @@ fn times<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Vec<f64> {
 
 fn quantile(sorted: &[f64], quantile: f64) -> f64 {
     let index = (sorted.len() as f64 * quantile) as usize;
-    sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+    sorted
+        .get(index.min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

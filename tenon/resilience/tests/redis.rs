@@ -45,7 +45,10 @@ impl Redis {
     async fn is_up(&self) {
         // Bounded: a server that does not come up in 10 s is the failure of this test.
         for _ in 0..200 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+            if tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+                .await
+                .is_ok()
+            {
                 return;
             }
             sleep(Duration::from_millis(50)).await;
@@ -102,11 +105,16 @@ async fn taken(guards: &DoorGuards, caller: &str, asked: usize) -> usize {
 #[tokio::test]
 async fn instances_count_together_and_each_for_itself_while_redis_is_away() {
     let port = free_port();
-    let Some(redis) = Redis::start(port) else { return };
+    let Some(redis) = Redis::start(port) else {
+        return;
+    };
     redis.is_up().await;
     let (one, other) = (instance(port), instance(port));
     // The first answers may come later than a request waits for them.
-    let (first, second) = (taken(&one, "nurse-1", 8).await, taken(&other, "nurse-1", 8).await);
+    let (first, second) = (
+        taken(&one, "nurse-1", 8).await,
+        taken(&other, "nurse-1", 8).await,
+    );
     println!("of 10 an hour, one instance gave {first} and the other {second}");
     if one.shared_is_up() == Some(true) && other.shared_is_up() == Some(true) {
         assert_eq!(first + second, 10);
@@ -132,13 +140,17 @@ async fn instances_count_together_and_each_for_itself_while_redis_is_away() {
 #[tokio::test]
 async fn the_lua_bucket_is_the_one_of_the_process() {
     let port = free_port();
-    let Some(redis) = Redis::start(port) else { return };
+    let Some(redis) = Redis::start(port) else {
+        return;
+    };
     redis.is_up().await;
     let shared = instance(port);
     let limits = shared.limits(0).unwrap();
     let mut remaining = Vec::new();
     for _ in 0..12 {
-        let decision = limits[0].take(Key::Principal("nurse-1"), Instant::now()).await;
+        let decision = limits[0]
+            .take(Key::Principal("nurse-1"), Instant::now())
+            .await;
         remaining.push((decision.allowed, decision.remaining));
     }
     let expected: Vec<_> = (0..10).rev().map(|left| (true, left)).collect();

@@ -47,7 +47,9 @@ fn from(address: &str, request: Builder) -> Builder {
 #[tokio::test(start_paused = true)]
 async fn who_asks_too_often_is_told_when_to_come_again() {
     let limited = "rateLimits: [{name: site, by: address, requests: 2, per: 10s}]";
-    let router = Door::new("test", config(limited), routes()).router().unwrap();
+    let router = Door::new("test", config(limited), routes())
+        .router()
+        .unwrap();
     let home = |request| ask(&router, from("192.0.2.1", request));
     let first = home(get("/open")).await;
     assert_eq!(first.status, 200);
@@ -57,12 +59,22 @@ async fn who_asks_too_often_is_told_when_to_come_again() {
     let spoofed = get("/own").header("x-forwarded-for", "203.0.113.9");
     assert_eq!(home(spoofed).await.status, 401);
     let over = home(get("/open").header("x-forwarded-for", "203.0.113.8")).await;
-    assert_eq!((over.status.as_u16(), over.code()), (429, "RATE_LIMITED".into()));
-    assert_eq!(over.header("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        (over.status.as_u16(), over.code()),
+        (429, "RATE_LIMITED".into())
+    );
+    assert_eq!(
+        over.header("content-type"),
+        Some("application/problem+json")
+    );
     assert_eq!(over.header("retry-after"), Some("5"));
     assert_eq!(over.header("ratelimit"), Some(r#""site";r=0;t=10"#));
     let chinese = home(get("/open").header("accept-language", "zh-CN")).await;
-    assert!(String::from_utf8(chinese.body).unwrap().contains("请求过于频繁"));
+    assert!(
+        String::from_utf8(chinese.body)
+            .unwrap()
+            .contains("请求过于频繁")
+    );
     let elsewhere = ask(&router, from("192.0.2.2", get("/open"))).await;
     assert_eq!(elsewhere.status, 200);
     tokio::time::advance(Duration::from_secs(5)).await;
@@ -75,7 +87,9 @@ async fn a_trusted_proxy_is_believed_about_its_clients() {
         "trustedProxies: [10.0.0.0/8]\n",
         "rateLimits: [{name: site, by: address, requests: 1, per: 10s}]",
     );
-    let router = Door::new("test", config(limited), routes()).router().unwrap();
+    let router = Door::new("test", config(limited), routes())
+        .router()
+        .unwrap();
     let through = |client: &'static str| {
         let request = get("/open").header("x-forwarded-for", client);
         ask(&router, from("10.0.0.7", request))
@@ -88,7 +102,8 @@ async fn a_trusted_proxy_is_believed_about_its_clients() {
 #[tokio::test(start_paused = true)]
 async fn only_a_verified_caller_uses_its_share() {
     let issuer = Issuer::new();
-    let limited = "rateLimits: [{name: own, by: principal, requests: 1, per: 10s, routes: ['GET /own']}]";
+    let limited =
+        "rateLimits: [{name: own, by: principal, requests: 1, per: 10s, routes: ['GET /own']}]";
     let router = Door::new("test", config(limited), routes())
         .verifier(issuer.verifier.clone())
         .router()
@@ -97,10 +112,18 @@ async fn only_a_verified_caller_uses_its_share() {
         let forged = get("/own").header("authorization", "Bearer forged");
         assert_eq!(ask(&router, forged).await.status, 401);
     }
-    let own = || ask(&router, get("/own").header("authorization", issuer.bearer("admin")));
+    let own = || {
+        ask(
+            &router,
+            get("/own").header("authorization", issuer.bearer("admin")),
+        )
+    };
     assert_eq!(own().await.status, 200);
     let over = own().await;
-    assert_eq!((over.status.as_u16(), over.code()), (429, "RATE_LIMITED".into()));
+    assert_eq!(
+        (over.status.as_u16(), over.code()),
+        (429, "RATE_LIMITED".into())
+    );
     assert_eq!(ask(&router, get("/open")).await.status, 200);
 }
 
@@ -138,21 +161,34 @@ async fn a_failing_route_is_refused_by_its_breaker_and_the_others_are_not() {
     let router = door.router().unwrap();
     let codes = statuses(&router, 500, || get("/fails")).await;
     let refused = codes.iter().filter(|code| *code == "CIRCUIT_OPEN").count();
-    println!("500 requests to a failing route: {refused} refused, {} reached it", calls.load(SeqCst));
+    println!(
+        "500 requests to a failing route: {refused} refused, {} reached it",
+        calls.load(SeqCst)
+    );
     assert!(refused > 400, "{refused}");
     let answer = ask(&router, get("/open")).await;
     assert_eq!(answer.status, 200, "another route paid for it");
     works.store(true, SeqCst);
     statuses(&router, 300, || get("/fails")).await;
     let codes = statuses(&router, 100, || get("/fails")).await;
-    assert!(codes.iter().all(String::is_empty), "still refused: {codes:?}");
+    assert!(
+        codes.iter().all(String::is_empty),
+        "still refused: {codes:?}"
+    );
     let table = door.table().unwrap();
     let layers: Vec<_> = table[2].layers.iter().map(|layer| &*layer.name).collect();
     assert_eq!(
         layers,
         [
-            "trace", "access-log", "metrics", "recover", "in-flight", "shedding", "body-limit",
-            "breaker", "deadline"
+            "trace",
+            "access-log",
+            "metrics",
+            "recover",
+            "in-flight",
+            "shedding",
+            "body-limit",
+            "breaker",
+            "deadline"
         ]
     );
 }
@@ -174,7 +210,10 @@ async fn short_deadlines_of_callers_open_no_breaker_and_panics_do() {
     let router = door::door(routes.build()).router().unwrap();
     let hasty = || get("/slow").header("x-request-timeout-ms", "1");
     let codes = statuses(&router, 200, hasty).await;
-    assert!(codes.iter().all(|code| code == "DEADLINE_EXCEEDED"), "{codes:?}");
+    assert!(
+        codes.iter().all(|code| code == "DEADLINE_EXCEEDED"),
+        "{codes:?}"
+    );
     assert_eq!(ask(&router, get("/slow")).await.status, 200);
     let codes = statuses(&router, 100, || get("/panics")).await;
     assert!(codes.iter().any(|code| code == "CIRCUIT_OPEN"), "{codes:?}");
@@ -203,7 +242,10 @@ async fn a_route_has_so_many_places_and_gives_them_back() {
     });
     entered.notified().await;
     let second = ask(&router, get("/one")).await;
-    assert_eq!((second.status.as_u16(), second.code()), (503, "OVERLOADED".into()));
+    assert_eq!(
+        (second.status.as_u16(), second.code()),
+        (503, "OVERLOADED".into())
+    );
     assert_eq!(second.header("retry-after"), Some("1"));
     // A caller who leaves gives its place back, too.
     task.abort();
