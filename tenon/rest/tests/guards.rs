@@ -39,6 +39,11 @@ fn routes() -> Routes {
     routes.build()
 }
 
+/// A door that takes the tokens of an issuer of its own.
+fn door_of(config: RestConfig, routes: Routes) -> Door {
+    Door::new("test", config, routes).verifier(Issuer::new().verifier.clone())
+}
+
 fn from(address: &str, request: Builder) -> Builder {
     let address: SocketAddr = format!("{address}:4711").parse().unwrap();
     request.extension(Peer(address))
@@ -47,9 +52,7 @@ fn from(address: &str, request: Builder) -> Builder {
 #[tokio::test(start_paused = true)]
 async fn who_asks_too_often_is_told_when_to_come_again() {
     let limited = "rateLimits: [{name: site, by: address, requests: 2, per: 10s}]";
-    let router = Door::new("test", config(limited), routes())
-        .router()
-        .unwrap();
+    let router = door_of(config(limited), routes()).router().unwrap();
     let home = |request| ask(&router, from("192.0.2.1", request));
     let first = home(get("/open")).await;
     assert_eq!(first.status, 200);
@@ -87,9 +90,7 @@ async fn a_trusted_proxy_is_believed_about_its_clients() {
         "trustedProxies: [10.0.0.0/8]\n",
         "rateLimits: [{name: site, by: address, requests: 1, per: 10s}]",
     );
-    let router = Door::new("test", config(limited), routes())
-        .router()
-        .unwrap();
+    let router = door_of(config(limited), routes()).router().unwrap();
     let through = |client: &'static str| {
         let request = get("/open").header("x-forwarded-for", client);
         ask(&router, from("10.0.0.7", request))
@@ -157,7 +158,7 @@ async fn a_failing_route_is_refused_by_its_breaker_and_the_others_are_not() {
             }
         }
     });
-    let door = door::door(routes().and(failing.build()));
+    let door = door_of(door::config(), routes().and(failing.build()));
     let router = door.router().unwrap();
     let codes = statuses(&router, 500, || get("/fails")).await;
     let refused = codes.iter().filter(|code| *code == "CIRCUIT_OPEN").count();
@@ -249,14 +250,14 @@ async fn a_route_has_so_many_places_and_gives_them_back() {
     assert_eq!(second.header("retry-after"), Some("1"));
     // A caller who leaves gives its place back, too.
     task.abort();
-    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(task.await.is_err_and(|ended| ended.is_cancelled()));
     gate.notify_one();
     assert_eq!(ask(&router, get("/one")).await.status, 204);
 }
 
 #[tokio::test(start_paused = true)]
 async fn settings_change_while_the_door_is_open() -> Result<()> {
-    let door = Door::new("test", RestConfig::default(), routes());
+    let door = door_of(RestConfig::default(), routes());
     let router = door.router().unwrap();
     let home = || ask(&router, from("192.0.2.1", get("/open")));
     assert_eq!(home().await.header("ratelimit"), None);
