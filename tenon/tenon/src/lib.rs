@@ -42,6 +42,8 @@ pub use tenon_gateway as gateway;
 pub use tenon_net as net;
 /// Labels of work in profiles.
 pub use tenon_profile as profile;
+/// What guards the doors: limits, breakers, shedding.
+pub use tenon_resilience as resilience;
 /// The REST door.
 pub use tenon_rest as rest;
 /// The gRPC server and client.
