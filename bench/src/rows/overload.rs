@@ -25,7 +25,7 @@ const STEPS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
 /// The load after it, to see how soon all is served again.
 const AFTER: f64 = 0.7;
 /// What the shedder needs to notice; it is shown by itself.
-const NOTICE: Duration = Duration::from_secs(1);
+const NOTICE: Duration = Duration::from_secs(3);
 /// Of 20 connections: critical, normal, sheddable.
 const SHARES: [usize; 3] = [2, 9, 9];
 
@@ -51,7 +51,7 @@ pub(crate) async fn print(plan: &Plan, issuer: &Issuer) -> anyhow::Result<()> {
     println!();
     println!(
         "{:<8} {:>9} {:>8} {:>9} {:>9} {:>11}   refused: critical normal sheddable",
-        "load", "goodput/s", "of peak", "p50 ms", "p99 ms", "first s p99"
+        "load", "goodput/s", "of peak", "p50 ms", "p99 ms", "first 3 s"
     );
     let window = plan.window * 3 + NOTICE;
     for step in STEPS {

@@ -4,7 +4,7 @@
 //!
 //! 1. **The queue before the worker threads** (CPU). Once the module `delay` finds it
 //!    standing, each request measures its own wait there and is refused above a target: 20 ms
-//!    for what is sheddable, 40 ms, and 80 ms for what is critical. Source: DAGOR of WeChat, with
+//!    for what is sheddable, 40 ms, and 160 ms for what is critical. Source: DAGOR of WeChat, with
 //!    the standing queue of CoDel.
 //! 2. **The work that is in flight while the CPU is short.** Source: go-zero's
 //!    `core/load/adaptiveshedder.go`: with the CPU at the threshold (900 permille; half way to
@@ -23,7 +23,8 @@
 //! never leaves its thread, so that rule 2 sees no more in flight than there are threads. Rules 2
 //! and 3 count per route, because their times are those of one kind of work.
 //!
-//! A route with fewer than [`FLIGHT_MIN`] in flight is never shed by rules 2 and 3.
+//! A route with fewer than [`FLIGHT_MIN`] in flight is never shed by rule 3, and one with fewer
+//! than 64 never by rule 2.
 
 use std::{
     sync::{
@@ -61,6 +62,8 @@ pub const FLIGHT_MIN: usize = 16;
 const STANDING: f64 = 2.0;
 /// How long it must have stood, if the work does not take longer.
 const STANDING_MIN: Duration = Duration::from_millis(200);
+/// So many in flight on one route are never too many for rule 2: a busy CPU alone is no overload.
+const SHORT_MIN: usize = 64;
 /// Means are kept in thousandths.
 const MILLI: f64 = 1000.0;
 
@@ -68,7 +71,7 @@ const MILLI: f64 = 1000.0;
 const WAIT_MAX: [Duration; 3] = [
     delay::LATE,
     Duration::from_millis(40),
-    Duration::from_millis(80),
+    Duration::from_millis(160),
 ];
 /// The part of a route's time that a request may spend waiting, by [`Criticality::index`].
 const PATIENCE: [f64; 3] = [0.125, 0.25, 0.5];
@@ -295,13 +298,14 @@ impl Stage {
         let shedder = &*self.shedder.inner;
         let best = self.best(tick);
         let cpu = (shedder.cpu)();
-        let short = if shedder.is_short(self.criticality, cpu, now) {
+        // Before anything has passed, nobody knows what would be too many.
+        let short = if shedder.is_short(self.criticality, cpu, now) && best.time.is_some() {
             let threshold = threshold(shedder.threshold.load(Relaxed), self.criticality);
-            best.flight() * factor(cpu, threshold)
+            ((best.flight() * factor(cpu, threshold)) as usize).max(SHORT_MIN)
         } else {
-            f64::INFINITY
+            usize::MAX
         };
-        self.allowed_short.store(at_least_min(short), Relaxed);
+        self.allowed_short.store(short, Relaxed);
         self.allowed_slow
             .store(self.slow(&best, tick, now, time), Relaxed);
     }
