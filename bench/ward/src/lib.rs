@@ -26,7 +26,10 @@ pub use service_context::ServiceContext;
 pub async fn build(config: Config) -> Result<Service, StartError> {
     let context = ServiceContext::new(&config).await?;
     let verifier = Verifier::new(&config.auth, Arc::new(SystemClock))?;
-    let service = Service::new(config.name).admin(config.admin).auth(verifier);
+    let service = Service::new(config.name)
+        .admin(config.admin)
+        .registration(config.registration)
+        .auth(verifier);
     Ok(doors::open(
         service,
         config.rest,

@@ -150,6 +150,7 @@ impl Settings {
             rest: identity::config::rest(),
             rpc: RpcConfig::default(),
             admin: AdminConfig::default(),
+            registration: None,
             log: LogConfig::default(),
             administrator_password: None,
         }

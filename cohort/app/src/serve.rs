@@ -16,7 +16,10 @@ use patient_contract::rpc::PatientClient;
 use serde::Deserialize;
 use tenon::{
     Clock, Process, Runtime, Service, StartError, SystemClock,
-    config::{self, AdminConfig, ClientsConfig, ConfigError, LogConfig, RestConfig, StoreConfig},
+    config::{
+        self, AdminConfig, ClientsConfig, ConfigError, LogConfig, RegistrationConfig, RestConfig,
+        StoreConfig,
+    },
     rpc::Channel,
     supervisor,
     telemetry::{self, Metrics},
@@ -130,6 +133,7 @@ async fn build(service: Served, file: &Path) -> Result<Built> {
             let parts = Parts::new(file, &config.log)?;
             let trial = TrialClient::remote(parts.channel("trial", &config.clients)?);
             let service = progress::build(trial).service(config.rest);
+            let service = service.registration(config.registration);
             Ok(parts.process(service, config.admin)?.into())
         }
     }
@@ -203,6 +207,8 @@ struct ProgressConfig {
     /// Health, metrics and the route table.
     #[serde(default)]
     admin: AdminConfig,
+    /// How others learn of this instance, and of its end.
+    registration: Option<RegistrationConfig>,
     /// Where `trial` is.
     clients: ClientsConfig,
     /// The log.

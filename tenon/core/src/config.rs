@@ -36,7 +36,7 @@ pub use log::{LogConfig, LogFormat, LogLevel};
 pub use profiling::{HeapProfiling, ProfilingConfig};
 pub use registration::RegistrationConfig;
 pub use resilience::{Guards, RateLimitBy, RateLimitConfig, SharedLimitsConfig, SheddingConfig};
-pub use sources::{DnsConfig, EtcdConfig, EtcdTls, KubernetesConfig, PortName};
+pub use sources::{DnsConfig, EtcdConfig, KubernetesConfig, PortName};
 pub use store::StoreConfig;
 pub use tls::{ClientAuth, ClientTlsConfig, Plaintext, ServerTlsConfig};
 

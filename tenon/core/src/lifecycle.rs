@@ -1,7 +1,8 @@
 //! The life of a process: starting, ready, draining, stopped.
 //!
 //! On the first SIGTERM or interrupt, readiness flips first; the doors then stop accepting and
-//! end what is in flight within their grace. A second signal ends the process at once.
+//! end what is in flight within their grace. In between they may be held open ([`Hold`]), until
+//! callers know that they should go elsewhere. A second signal ends the process at once.
 
 use std::sync::Arc;
 
@@ -25,6 +26,19 @@ pub struct Lifecycle {
     stage: Arc<watch::Sender<Stage>>,
     drain: CancellationToken,
     kill: CancellationToken,
+    holds: Arc<watch::Sender<usize>>,
+}
+
+/// Keeps the doors of a process that drains open until it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    holds: Arc<watch::Sender<usize>>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.holds.send_modify(|holds| *holds -= 1);
+    }
 }
 
 impl Lifecycle {
@@ -34,6 +48,7 @@ impl Lifecycle {
             stage: Arc::new(watch::Sender::new(Stage::Starting)),
             drain: CancellationToken::new(),
             kill: CancellationToken::new(),
+            holds: Arc::new(watch::Sender::new(0)),
         }
     }
 
@@ -43,7 +58,8 @@ impl Lifecycle {
             .send_if_modified(|stage| advance(stage, Stage::Ready));
     }
 
-    /// Readiness flips and the doors stop accepting. May be called more than once.
+    /// Readiness flips, and the doors stop accepting as soon as nobody holds them open. May be
+    /// called more than once.
     pub fn drain(&self) {
         self.stage
             .send_if_modified(|stage| advance(stage, Stage::Draining));
@@ -69,6 +85,28 @@ impl Lifecycle {
     /// Resolves when the process was told to stop.
     pub async fn draining(&self) {
         self.drain.cancelled().await;
+    }
+
+    /// Keeps the doors open also while the process drains, until the hold is dropped.
+    pub fn hold(&self) -> Hold {
+        self.holds.send_modify(|holds| *holds += 1);
+        Hold {
+            holds: self.holds.clone(),
+        }
+    }
+
+    /// Resolves when the doors must stop accepting: the process drains and nobody holds them
+    /// open, or what is in flight must end.
+    pub async fn closing(&self) {
+        let let_go = async {
+            self.drain.cancelled().await;
+            // The sender lives as long as `self`.
+            let _ = self.holds.subscribe().wait_for(|holds| *holds == 0).await;
+        };
+        tokio::select! {
+            () = let_go => {}
+            () = self.kill.cancelled() => {}
+        }
     }
 
     /// Resolves when what is in flight must end.
@@ -133,5 +171,26 @@ mod tests {
         life.draining().await;
         life.kill();
         life.killed().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn doors_that_are_held_close_when_they_are_let_go() {
+        use std::time::Duration;
+        let life = Lifecycle::new();
+        let holds = [life.hold(), life.hold()];
+        life.drain();
+        assert_eq!(life.stage(), Stage::Draining);
+        let patience = Duration::from_secs(3600);
+        for hold in holds {
+            let still = tokio::time::timeout(patience, life.closing()).await;
+            assert!(still.is_err(), "the doors are held open");
+            drop(hold);
+        }
+        life.closing().await;
+        // Killed, a process waits for nobody.
+        let life = Lifecycle::new();
+        let _hold = life.hold();
+        life.kill();
+        life.closing().await;
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use follow::follow;
-pub use registration::{Announced, Registration, Standing, register};
+pub use registration::{Announced, Registration, Standing, register, register_when};
 pub use roster::EMPTY_BELIEVED_AFTER;
 pub use status::{Status, StatusWatch};
 

@@ -1,6 +1,6 @@
 //! Announcing a process where others look for it, and taking it away before it ends.
 
-use std::net::SocketAddr;
+use std::{future::Future, net::SocketAddr};
 
 use tenon_core::config::{ConfigError, RegistrationConfig};
 use tokio::{sync::watch, task::JoinHandle};
@@ -84,8 +84,8 @@ impl Drop for Registration {
 }
 
 /// Announces `doors` in etcd as `config` says, and keeps them announced: a lease is kept alive, a
-/// lost lease, key or connection is made again. A registry that is away is waited for. Does
-/// nothing until polled by the current tokio runtime, which it needs.
+/// lost lease, key or connection is made again. A registry that is away is waited for. A task
+/// on the current tokio runtime does it.
 ///
 /// # Errors
 /// The configuration is not sound, has no etcd, or etcd is not compiled in.
@@ -93,12 +93,24 @@ pub fn register(
     config: &RegistrationConfig,
     doors: Vec<Announced>,
 ) -> Result<Registration, ConfigError> {
+    register_when(config, doors, std::future::ready(()))
+}
+
+/// The same, beginning when `ready` resolves: nobody should be sent to a process that is not.
+///
+/// # Errors
+/// As [`register`], and at once.
+pub fn register_when(
+    config: &RegistrationConfig,
+    doors: Vec<Announced>,
+    ready: impl Future<Output = ()> + Send + 'static,
+) -> Result<Registration, ConfigError> {
     config.check()?;
     let refused = |problem: &str| Err(ConfigError::new("registration", problem));
     let Some(etcd) = &config.etcd else {
         return refused("etcd is missing; say where to announce this process");
     };
-    start(config, etcd, doors)
+    start(config, etcd, doors, ready)
 }
 
 #[cfg(feature = "etcd")]
@@ -106,6 +118,7 @@ fn start(
     config: &RegistrationConfig,
     etcd: &tenon_core::config::EtcdConfig,
     doors: Vec<Announced>,
+    ready: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Registration, ConfigError> {
     let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
         ConfigError::new(
@@ -116,7 +129,7 @@ fn start(
     let (tell, standing) = watch::channel(Standing::Pending);
     let stop = CancellationToken::new();
     let registrar = crate::etcd::register::Registrar::new(config, etcd, doors, tell);
-    let task = runtime.spawn(registrar.run(stop.clone()));
+    let task = runtime.spawn(registrar.run(ready, stop.clone()));
     Ok(Registration {
         standing,
         stop,
@@ -129,6 +142,7 @@ fn start(
     _: &RegistrationConfig,
     _: &tenon_core::config::EtcdConfig,
     _: Vec<Announced>,
+    _: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Registration, ConfigError> {
     Err(ConfigError::new(
         "registration",

@@ -23,7 +23,7 @@ use std::{
 use etcd::{Etcd, at};
 use proxy::Proxy;
 use seen::{addresses, status, until};
-use tenon_core::config::{ClientConfig, EtcdConfig, EtcdTls, RegistrationConfig};
+use tenon_core::config::{ClientConfig, ClientTlsConfig, EtcdConfig, RegistrationConfig};
 use tenon_discovery::{Announced, Instances, Registration, Standing, follow, register};
 
 const ONE: &str = "127.0.0.1:4101";
@@ -459,10 +459,10 @@ async fn tls_proves_both_sides_and_plain_text_is_refused() {
     let mut etcd = Etcd::stopped("https", arguments, control).await;
     etcd.resume().await;
     let tls = |ca: &Path, shown: Option<&(PathBuf, PathBuf)>, key: &str| EtcdConfig {
-        tls: Some(EtcdTls {
-            ca: ca.to_owned(),
-            certificate: shown.map(|pair| pair.0.clone()),
-            key: shown.map(|pair| pair.1.clone()),
+        tls: Some(ClientTlsConfig {
+            ca_file: Some(ca.to_owned()),
+            cert_file: shown.map(|pair| pair.0.clone()),
+            key_file: shown.map(|pair| pair.1.clone()),
             server_name: None,
         }),
         ..etcd.config(key)

@@ -58,7 +58,8 @@ fn cargo(plan: &Plan<'_>) -> String {
     let path = toml::Value::String(plan.project.tenon.clone());
     format!(
         "{package}\n[workspace]\nmembers = [\"contract\"]\n\n[workspace.dependencies]\n\
-         # Further rooms of Tenon are features: \"store\" (SQL), \"gateway\" (forwarding).\n\
+         # Further rooms of Tenon are features: \"store\" (SQL), \"gateway\" (forwarding), \"dns\",\n\
+         # \"etcd\" and \"kubernetes\" (finding services).\n\
          tenon = {{ path = {path}, default-features = false, features = [] }}\n\n\
          [workspace.lints.rust]\nmissing_docs = \"warn\"\nunsafe_code = \"forbid\"\nunreachable_pub = \"warn\"\n\n[workspace.lints.clippy]\n\
          expect_used = \"warn\"\nunwrap_used = \"warn\"\n{dependencies}\n[profile.release]\n\
@@ -125,7 +126,10 @@ pub async fn build(config: Config) -> Result<Service, StartError> {
     let verifier = Verifier::new(&config.auth, Arc::new(SystemClock))?;
     // Who may do what: these rules refuse every permission that a contract names.
     let rules: Arc<dyn AccessRules> = Arc::new(NoRules);
-    let service = Service::new(config.name).admin(config.admin).auth(verifier);
+    let service = Service::new(config.name)
+        .admin(config.admin)
+        .registration(config.registration)
+        .auth(verifier);
     Ok(doors::open(
         service,
         config.rest,
@@ -151,7 +155,8 @@ const CONFIG: &str = r#"// Scaffolded by tenon once; yours to edit.
 
 use tenon::{
     config::{
-        AdminConfig, AuthConfig, ClientsConfig, LogConfig, RestConfig, RpcConfig, StoreConfig,
+        AdminConfig, AuthConfig, ClientsConfig, LogConfig, RegistrationConfig, RestConfig,
+        RpcConfig, StoreConfig,
     },
     serde::Deserialize,
 };
@@ -171,6 +176,9 @@ pub struct Config {
     /// Health, metrics and the route table.
     #[serde(default)]
     pub admin: AdminConfig,
+    /// How others learn of this instance.
+    #[serde(default)]
+    pub registration: Option<RegistrationConfig>,
     /// Which tokens are accepted.
     #[serde(default)]
     pub auth: AuthConfig,
@@ -352,6 +360,25 @@ admin:
     # When the heap is sampled: off, onDemand or always; needs the feature heap-profiling.
     heap: onDemand
 
+# How others learn of this instance, and of its end; without it nobody is told.
+# registration:
+#   # Where its doors are announced: <key>/rest/<host:port> and <key>/rpc/<host:port>.
+#   etcd:
+#     hosts: ["127.0.0.1:2379"]
+#     key: service
+#     # username: service
+#     # passwordFile: secrets/etcd
+#     # tls: { caFile: certs/ca.crt, certFile: certs/service.crt, keyFile: certs/service.key }
+#   # The host under which others reach it. By default POD_IP, else the address that the door
+#   # listens on, else that of this machine.
+#   host: 127.0.0.1
+#   # Its share of calls beside the others; 100 is usual.
+#   weight: 100
+#   # How long etcd keeps the entry after the last sign of life.
+#   leaseTtl: 10s
+#   # How long the doors still accept, at a stop, after it has left.
+#   drainDelay: 2s
+
 # Which tokens are accepted; needed as soon as a route asks for one.
 # auth:
 #   # The shared secret of HS256 tokens, at least 32 bytes.
@@ -370,8 +397,11 @@ admin:
 # Where the services are that this one calls.
 # clients:
 #   trial:
-#     # host:port of each instance.
+#     # host:port of each instance; in its place one of those below, each a feature of tenon.
 #     endpoints: ["127.0.0.1:9102"]
+#     # etcd: { hosts: ["127.0.0.1:2379"], key: trial/rpc }
+#     # kubernetes: { service: trial, port: grpc }
+#     # dns: { name: trial.internal, port: 9102 }
 #     # How long a call may take at most.
 #     timeout: 2s
 #     # The same for single methods, by their name in the contract.

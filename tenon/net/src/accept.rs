@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Each request carries [`crate::Peer`] in its extensions. When a peer closes its side, wholly or
 /// by half, the futures of its requests are dropped at once: the caller is gone.
 ///
-/// On [`Lifecycle::drain`] the listener is closed, connections at rest are closed, and those with
+/// When the doors must close ([`Lifecycle::closing`]) the listener is closed, connections at rest are closed, and those with
 /// requests in flight get [`Options::grace`] to end them; then, or on [`Lifecycle::kill`], they
 /// are cut.
 ///
@@ -62,7 +62,7 @@ where
     loop {
         let (tcp, peer, place) = tokio::select! {
             biased;
-            () = life.draining() => break,
+            () = life.closing() => break,
             accepted = door.accept() => accepted,
         };
         let (read, tcp) = tcp.into_split();

@@ -122,7 +122,7 @@ impl Connection {
             }),
             () = socket::peer_gone(self.tcp.as_ref()) => Err(End::PeerGone),
             () = tokio::time::sleep(self.options.header_timeout) => Err(End::Expired),
-            () = self.life.draining() => Err(End::Drained),
+            () = self.life.closing() => Err(End::Drained),
             () = self.cut.cancelled() => Err(End::Cut),
         }
     }
@@ -209,7 +209,7 @@ impl Connection {
     async fn drive(&self, served: impl Served, activity: &Activity) -> End {
         let mut served = pin!(served);
         let mut gone = pin!(socket::peer_gone(self.tcp.as_ref()));
-        let mut drain = pin!(self.life.draining());
+        let mut drain = pin!(self.life.closing());
         let mut cut = pin!(self.cut.cancelled());
         let mut timer = pin!(tokio::time::sleep_until(activity.due()));
         // Set once the peer was told to send no more: until when it may take that in.

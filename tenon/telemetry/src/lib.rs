@@ -11,7 +11,8 @@ pub mod metrics;
 pub use admin::Admin;
 pub use logs::{LogError, init_logs};
 pub use metrics::{
-    GuardLabels, Guarded, HttpRoute, InFlight, Metrics, RpcClient, RpcClientMethod, RpcMethod, Side,
+    GuardLabels, Guarded, HttpRoute, InFlight, Metrics, RegistrationMetric, RpcClient,
+    RpcClientMethod, RpcMethod, Side, SourceMetric,
 };
 
 /// The metrics library, for code that registers metrics of its own with [`Metrics::register`].

@@ -5,6 +5,7 @@
 //! OpenTelemetry in the spelling of Prometheus.
 
 mod client;
+mod discovery;
 mod http;
 mod process;
 mod resilience;
@@ -30,6 +31,7 @@ use self::{
 };
 pub use self::{
     client::{RpcClient, RpcClientMethod},
+    discovery::{RegistrationMetric, SourceMetric},
     http::HttpRoute,
     resilience::{GuardLabels, Guarded, REFUSALS},
     rpc::{RpcMethod, Side},
@@ -61,6 +63,7 @@ struct Inner {
     client_active: Family<MethodLabels, Gauge>,
     resilience: Resilience,
     clients: Clients,
+    discovery: discovery::Discovery,
 }
 
 impl Metrics {
@@ -78,6 +81,7 @@ impl Metrics {
             client_active: Family::default(),
             resilience: Resilience::default(),
             clients: Clients::default(),
+            discovery: discovery::Discovery::default(),
         };
         let metrics = Self {
             inner: Arc::new(inner),
@@ -148,6 +152,16 @@ impl Metrics {
         self.inner.clients.client(name)
     }
 
+    /// The handles of the source that tells where the service `client` is.
+    pub fn source(&self, client: &str, source: &'static str) -> SourceMetric {
+        self.inner.discovery.source(client, source)
+    }
+
+    /// The handle of the registration of the service `service`.
+    pub fn registration(&self, service: &str) -> RegistrationMetric {
+        self.inner.discovery.registration(service)
+    }
+
     /// Registers metrics of another room: a pool, a queue, a store. Keep clones of what you
     /// register; each name can be registered once.
     pub fn register(&self, add: impl FnOnce(&mut Registry)) {
@@ -201,6 +215,7 @@ impl Inner {
         );
         registry.register_collector(Box::new(Process::new()));
         self.resilience.register(registry);
+        self.discovery.register(registry);
         registry.register_with_unit(
             "http_server_request_duration",
             "How long requests took, by route and status",

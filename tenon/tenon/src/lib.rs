@@ -4,12 +4,13 @@
 //! prost: whoever needs more than it re-exports can use those below directly.
 //!
 //! Two rooms are features, both on by default: `store` and `gateway`. Generated projects start
-//! without them.
+//! without them. So are the registries where services are found: `dns`, `etcd`, `kubernetes`.
 
 mod admin_thread;
 mod app;
 #[cfg(feature = "gateway")]
 mod edge;
+mod presence;
 mod process;
 mod service;
 pub mod supervisor;
@@ -35,6 +36,8 @@ pub use tenon_core::{
 
 /// Keys, tokens, passwords and access rules.
 pub use tenon_auth as auth;
+/// Where services are, and how a process is announced.
+pub use tenon_discovery as discovery;
 /// Routes to services over HTTP, and the documentation page.
 #[cfg(feature = "gateway")]
 pub use tenon_gateway as gateway;

@@ -6,15 +6,18 @@ use std::{
 
 use tenon_core::{
     Context, Error, Lifecycle, Result,
-    config::{AdminConfig, ConfigError, Plaintext, RestConfig, RpcConfig},
+    config::{AdminConfig, ConfigError, Plaintext, RegistrationConfig, RestConfig, RpcConfig},
     lifecycle::Stage,
     panics,
 };
 use tenon_net::{BindError, Options, ServerTls};
 use tenon_telemetry::{Admin, Metrics};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
-use crate::admin_thread;
+use crate::{
+    admin_thread,
+    presence::{Presence, until},
+};
 
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 pub(crate) type Probe = Arc<dyn Fn() -> Work + Send + Sync>;
@@ -39,6 +42,7 @@ pub struct Process {
     background: Vec<(String, Work)>,
     fatal: Vec<(String, Work)>,
     on_stop: Vec<(String, Work)>,
+    registrations: Vec<(String, RegistrationConfig)>,
 }
 
 impl Process {
@@ -54,6 +58,7 @@ impl Process {
             background: Vec::new(),
             fatal: Vec::new(),
             on_stop: Vec::new(),
+            registrations: Vec::new(),
         }
     }
 
@@ -136,6 +141,14 @@ impl Process {
         self
     }
 
+    /// Announces the doors of the service `service` to others once the process is ready, and
+    /// takes them back before the doors close.
+    #[must_use]
+    pub fn registration(mut self, service: impl Into<String>, config: RegistrationConfig) -> Self {
+        self.registrations.push((service.into(), config));
+        self
+    }
+
     /// Runs work after the doors have closed, in the order in which it was added.
     #[must_use]
     pub fn on_stop(
@@ -150,7 +163,7 @@ impl Process {
     /// Takes the addresses and serves them. Returns as soon as every door is open.
     ///
     /// # Errors
-    /// An address cannot be had, or the admin section is not sound.
+    /// An address cannot be had, or the admin section or a registration is not sound.
     pub async fn start(self) -> std::result::Result<Running, StartError> {
         let Runtime { metrics, life } = self.runtime;
         let mut addresses = BTreeMap::new();
@@ -182,9 +195,9 @@ impl Process {
             let tls = ServerTls::of_door("admin", listen, tls, plaintext, options.protocol)?;
             let listener = tenon_net::bind(listen, "admin.listen").await?;
             addresses.insert("admin".to_owned(), listener.local_addr()?);
-            let mut admin = Admin::new(config, metrics, life.clone())
+            let mut admin = Admin::new(config, metrics.clone(), life.clone())
                 .routes(serde_json::Value::Array(self.routes));
-            for (name, probe) in self.probes {
+            for (name, probe) in self.probes.clone() {
                 admin = admin.probe(name, admin_thread::on_workers(probe));
             }
             let router = admin.router()?;
@@ -192,15 +205,34 @@ impl Process {
             let serve = admin_thread::serve(listener, router, options.tls(tls), life.clone());
             doors.spawn(serve?);
         }
+        let mut presences = Vec::new();
+        for (name, config) in &self.registrations {
+            let door = |kind| Some((kind, *addresses.get(&format!("{name}.{kind}"))?));
+            let open = ["rest", "rpc"].into_iter().filter_map(door).collect();
+            let ready = Box::pin(all_ready(self.probes.clone()));
+            presences.push(Presence::begin(name, config, open, ready, &life, &metrics)?);
+        }
         life.ready();
         Ok(Running {
             addresses,
             life,
+            presences: presences.into_iter().map(Presence::spawn).collect(),
             doors,
             background: spawn(self.background),
             fatal: spawn(self.fatal),
             on_stop: self.on_stop,
         })
+    }
+}
+
+/// Resolves when every probe has said once that all is well.
+async fn all_ready(probes: Vec<(String, Probe)>) {
+    for (_, probe) in probes {
+        until(|| {
+            let asked = probe();
+            async move { asked.await.is_ok() }
+        })
+        .await;
     }
 }
 
@@ -224,6 +256,7 @@ fn spawn(work: Vec<(String, Work)>) -> JoinSet<(String, Result<()>)> {
 pub struct Running {
     addresses: BTreeMap<String, SocketAddr>,
     life: Lifecycle,
+    presences: Vec<JoinHandle<()>>,
     doors: JoinSet<std::io::Result<()>>,
     background: JoinSet<(String, Result<()>)>,
     fatal: JoinSet<(String, Result<()>)>,
@@ -275,6 +308,11 @@ impl Running {
             }
         };
         crate::supervisor::stopping();
+        // Each holds the doors open until it has left.
+        for presence in self.presences {
+            // One that panicked has let go of the doors.
+            let _ = presence.await;
+        }
         while self.doors.join_next().await.is_some() {}
         self.background.shutdown().await;
         let mut first = outcome;

@@ -7,7 +7,7 @@ use tenon_auth::{AccessRules, Verifier};
 use tenon_core::config::TranscodeConfig;
 use tenon_core::{
     Error, Result,
-    config::{AdminConfig, ConfigError, LogConfig, RestConfig, RpcConfig},
+    config::{AdminConfig, ConfigError, LogConfig, RegistrationConfig, RestConfig, RpcConfig},
 };
 #[cfg(feature = "gateway")]
 use tenon_gateway::Gateway;
@@ -26,6 +26,7 @@ pub struct Service {
     rpc: Option<RpcConfig>,
     rpc_services: Vec<tenon_rpc::Service>,
     admin: AdminConfig,
+    registration: Option<RegistrationConfig>,
     verifier: Option<Arc<Verifier>>,
     rules: Option<Arc<dyn AccessRules>>,
     layers: Vec<Middleware>,
@@ -44,6 +45,7 @@ impl Service {
             rpc: None,
             rpc_services: Vec::new(),
             admin: AdminConfig::default(),
+            registration: None,
             verifier: None,
             rules: None,
             layers: Vec::new(),
@@ -83,6 +85,13 @@ impl Service {
     #[must_use]
     pub fn admin(mut self, config: AdminConfig) -> Self {
         self.admin = config;
+        self
+    }
+
+    /// Announces its doors to others; see [`Process::registration`].
+    #[must_use]
+    pub fn registration(mut self, config: Option<RegistrationConfig>) -> Self {
+        self.registration = config;
         self
     }
 
@@ -229,6 +238,7 @@ impl Service {
             rest,
             rpc,
             table,
+            registration: self.registration,
             additions: self.additions,
             #[cfg(feature = "gateway")]
             transcoded,
@@ -273,6 +283,7 @@ pub struct Open {
     rest: Option<(RestConfig, Door)>,
     rpc: Option<(RpcConfig, tenon_rpc::Door)>,
     table: serde_json::Value,
+    registration: Option<RegistrationConfig>,
     additions: Vec<Addition>,
     #[cfg(feature = "gateway")]
     transcoded: Option<(RestConfig, Gateway)>,
@@ -317,6 +328,9 @@ impl Open {
         }
         if let Some((config, door)) = self.rpc {
             process = process.rpc(&self.name, config, door);
+        }
+        if let Some(config) = self.registration {
+            process = process.registration(&self.name, config);
         }
         if let serde_json::Value::Array(rows) = self.table {
             process = process.routes(rows);

@@ -9,7 +9,8 @@ use tenon::{
     auth::Verifier,
     config::{
         AdminConfig, AuthConfig, ClientConfig, ConfigError, DnsConfig, EtcdConfig, GatewayConfig,
-        KubernetesConfig, LogConfig, RestConfig, RouteConfig, UpstreamConfig, duration,
+        KubernetesConfig, LogConfig, RegistrationConfig, RestConfig, RouteConfig, UpstreamConfig,
+        duration,
     },
     gateway::{Gateway, Guard, docs},
 };
@@ -29,6 +30,8 @@ pub(super) struct Config {
     /// Health and metrics.
     #[serde(default)]
     admin: AdminConfig,
+    /// How others learn of this instance, and of its end.
+    registration: Option<RegistrationConfig>,
     /// Which tokens are let in.
     auth: AuthConfig,
     /// Where the services are.
@@ -109,8 +112,12 @@ pub(super) fn process(config: Config, runtime: Runtime, clock: Arc<dyn Clock>) -
     let routes = gateway.routes();
     // The gateway answers whatever is not a page, with problem documents of its own.
     let router = docs::router(&document).fallback_service(gateway);
-    Ok(Process::new(runtime)
+    let process = Process::new(runtime)
         .rest("gateway", config.rest, router)
         .routes(routes)
-        .admin(config.admin))
+        .admin(config.admin);
+    Ok(match config.registration {
+        Some(registration) => process.registration("gateway", registration),
+        None => process,
+    })
 }

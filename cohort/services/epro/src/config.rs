@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tenon::config::{
-    AdminConfig, AuthConfig, ClientsConfig, LogConfig, RestConfig, RpcConfig, StoreConfig,
+    AdminConfig, AuthConfig, ClientsConfig, LogConfig, RegistrationConfig, RestConfig, RpcConfig,
+    StoreConfig,
 };
 
 /// `etc/epro.yaml`.
@@ -22,6 +23,8 @@ pub struct Config {
     /// Health, metrics and the route table.
     #[serde(default)]
     pub admin: AdminConfig,
+    /// How others learn of this instance, and of its end.
+    pub registration: Option<RegistrationConfig>,
     /// Which tokens are accepted.
     #[serde(default)]
     pub auth: AuthConfig,
@@ -48,6 +51,7 @@ impl Config {
             rest: RestConfig::default(),
             rpc: RpcConfig::default(),
             admin: AdminConfig::default(),
+            registration: None,
             auth: AuthConfig::default(),
             clients: ClientsConfig::default(),
             store: StoreConfig::default(),

@@ -69,6 +69,7 @@ pub fn build_on(
     let door = doors::rpc::RpcDoor::new(context.clone(), rules.clone());
     let service = Service::new(config.name)
         .admin(config.admin)
+        .registration(config.registration)
         .auth(Verifier::new(&config.auth, clock)?);
     let service = doors::open(service, config.rest, config.rpc, context, rules);
     let (probed, failing, closing) = (db.clone(), db.clone(), db.clone());

@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use tenon::config::{
-    AdminConfig, AuthConfig, KeyConfig, LogConfig, RateLimitBy, RateLimitConfig, RestConfig,
-    RpcConfig, StoreConfig,
+    AdminConfig, AuthConfig, KeyConfig, LogConfig, RateLimitBy, RateLimitConfig,
+    RegistrationConfig, RestConfig, RpcConfig, StoreConfig,
 };
 
 /// What every token names as its issuer and its audience.
@@ -50,6 +50,9 @@ pub struct Config {
     /// Health, metrics and the route table.
     #[serde(default)]
     pub admin: AdminConfig,
+    /// How others learn of this instance, and of its end.
+    #[serde(default)]
+    pub registration: Option<RegistrationConfig>,
     /// Which tokens are accepted; by default those that this service signs.
     #[serde(default)]
     pub auth: AuthConfig,

@@ -77,7 +77,10 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Built, Start
     let rules: Arc<dyn AccessRules> = Arc::new(Rules);
     let door = doors::rpc::RpcDoor::new(context.clone(), rules.clone());
     let verifier = Verifier::new(&config.auth_with_defaults(), clock)?;
-    let service = Service::new(config.name).admin(config.admin).auth(verifier);
+    let service = Service::new(config.name)
+        .admin(config.admin)
+        .registration(config.registration)
+        .auth(verifier);
     let service = doors::open(service, config.rest, config.rpc, context.clone(), rules);
     Ok(Built {
         service: with_store(service, &db),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use tenon::config::{
-    AdminConfig, AuthConfig, ClientsConfig, LogConfig, RestConfig, RpcConfig, StoreConfig,
+    AdminConfig, AuthConfig, ClientsConfig, LogConfig, RegistrationConfig, RestConfig, RpcConfig,
+    StoreConfig,
 };
 
 /// The configuration of the patient service.
@@ -19,6 +20,8 @@ pub struct Config {
     pub rpc: RpcConfig,
     /// Health, metrics and the route table.
     pub admin: AdminConfig,
+    /// How others learn of this instance, and of its end.
+    pub registration: Option<RegistrationConfig>,
     /// Which tokens are accepted.
     pub auth: AuthConfig,
     /// Where the neighbours are: `trial`.
@@ -39,6 +42,7 @@ impl Default for Config {
             rest: RestConfig::default(),
             rpc: RpcConfig::default(),
             admin: AdminConfig::default(),
+            registration: None,
             auth: AuthConfig::default(),
             clients: ClientsConfig::default(),
             store: StoreConfig {

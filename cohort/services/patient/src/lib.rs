@@ -66,7 +66,10 @@ pub async fn build(config: Config, clients: Clients, clock: Arc<dyn Clock>) -> R
     };
     let rules: Arc<dyn AccessRules> = Arc::new(Rules);
     let client = PatientClient::local(doors::rpc::RpcDoor::new(context.clone(), rules.clone()));
-    let service = Service::new(config.name).admin(config.admin).auth(verifier);
+    let service = Service::new(config.name)
+        .admin(config.admin)
+        .registration(config.registration)
+        .auth(verifier);
     let service = doors::open(service, config.rest, config.rpc, context, rules);
     Ok(Built {
         service: watched(service, &db),

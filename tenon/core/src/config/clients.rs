@@ -193,9 +193,10 @@ mod tests {
                 "passwordFile",
             ),
             (
-                "etcd: {hosts: [a:1], key: a, tls: {ca: a, certificate: c}}",
+                "etcd: {hosts: [a:1], key: a, tls: {caFile: a, certFile: c}}",
                 "tls",
             ),
+            ("etcd: {hosts: [a:1], key: a, tls: {}}", "caFile"),
             ("kubernetes: {port: 1}", "service"),
             ("kubernetes: {service: Trial}", "service"),
             ("kubernetes: {service: t, namespace: a/b}", "namespace"),

@@ -6,7 +6,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::duration;
+use super::{ClientTlsConfig, duration};
 
 /// Instances found by DNS: the addresses of a name, or the targets of its SRV records.
 #[derive(Debug, Clone, Deserialize)]
@@ -83,22 +83,8 @@ pub struct EtcdConfig {
     pub password: Option<SecretString>,
     /// A file that holds the password; read at each connection.
     pub password_file: Option<PathBuf>,
-    /// Encryption of the connection; without it etcd is spoken to in plain text.
-    pub tls: Option<EtcdTls>,
-}
-
-/// How the connection to etcd is encrypted. All files are PEM and read at each connection.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct EtcdTls {
-    /// The certificates of the authority that signed those of etcd.
-    pub ca: PathBuf,
-    /// The certificate that this process shows, where etcd asks for one.
-    pub certificate: Option<PathBuf>,
-    /// Its private key.
-    pub key: Option<PathBuf>,
-    /// The name in the certificate of etcd. Default the host that is connected to.
-    pub server_name: Option<String>,
+    /// Speaks TLS; the files are read again at each connection. Default: plain text.
+    pub tls: Option<ClientTlsConfig>,
 }
 
 impl EtcdConfig {
@@ -128,8 +114,11 @@ impl EtcdConfig {
             _ => return Err("password and passwordFile are given together; drop one".into()),
         }
         match &self.tls {
-            Some(tls) if tls.certificate.is_some() != tls.key.is_some() => {
-                Err("tls: certificate and key are given only together".to_owned())
+            Some(tls) if tls.ca_file.is_none() => {
+                Err("tls: caFile is missing; name the roots of etcd's certificates".to_owned())
+            }
+            Some(tls) if tls.cert_file.is_some() != tls.key_file.is_some() => {
+                Err("tls: certFile and keyFile are given only together".to_owned())
             }
             _ => Ok(()),
         }

@@ -74,8 +74,9 @@ pub(super) struct Event {
 impl Client {
     pub(super) async fn connect(config: &EtcdConfig, host: &str) -> Result<Self, Problem> {
         let tls = config.tls.as_ref().map(|tls| Tls {
-            ca: tls.ca.clone(),
-            identity: tls.certificate.clone().zip(tls.key.clone()),
+            // Its absence was refused with the configuration.
+            ca: tls.ca_file.clone().unwrap_or_default(),
+            identity: tls.cert_file.clone().zip(tls.key_file.clone()),
             server_name: tls
                 .server_name
                 .clone()

@@ -1,6 +1,7 @@
 //! Our own entries in etcd: a lease, the keys that live by it, and whatever takes either away.
 
 use std::{
+    future::Future,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
@@ -69,12 +70,16 @@ impl Registrar {
         }
     }
 
-    /// Runs until it is told to stop, and leaves.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    /// Runs from when it is `ready` until it is told to stop, and leaves.
+    pub(crate) async fn run(mut self, ready: impl Future<Output = ()>, stop: CancellationToken) {
+        let keeping = async {
+            ready.await;
+            self.keep().await;
+        };
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = self.keep() => {}
+            () = keeping => {}
         }
         if let Some(lease) = self.lease
             && timeout(LEAVE_MAX, self.revoke(lease)).await.is_err()
