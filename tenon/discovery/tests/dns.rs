@@ -9,11 +9,14 @@
 mod name_server;
 #[path = "support/seen.rs"]
 mod seen;
+#[path = "support/status.rs"]
+mod source;
 
 use std::time::{Duration, Instant};
 
 use name_server::{Mood, NameServer, Record};
-use seen::{addresses, status, until};
+use seen::{addresses, until};
+use source::status;
 use tenon_core::config::{ClientConfig, DnsConfig};
 use tenon_discovery::{Instances, follow};
 

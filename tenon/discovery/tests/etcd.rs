@@ -13,6 +13,8 @@ mod etcd;
 mod proxy;
 #[path = "support/seen.rs"]
 mod seen;
+#[path = "support/status.rs"]
+mod source;
 
 use std::{
     net::SocketAddr,
@@ -22,7 +24,8 @@ use std::{
 
 use etcd::{Etcd, at};
 use proxy::Proxy;
-use seen::{addresses, status, until};
+use seen::{addresses, until};
+use source::status;
 use tenon_core::config::{ClientConfig, ClientTlsConfig, EtcdConfig, RegistrationConfig};
 use tenon_discovery::{Announced, Instances, Registration, Standing, follow, register};
 
@@ -39,9 +42,13 @@ fn followed(etcd: EtcdConfig) -> Instances {
 
 /// Announces the RPC door at `address`, on a lease of two seconds.
 fn announced(etcd: EtcdConfig, address: &str) -> Registration {
+    announced_for(etcd, address, Duration::from_secs(2))
+}
+
+fn announced_for(etcd: EtcdConfig, address: &str, lease_ttl: Duration) -> Registration {
     let config = RegistrationConfig {
         etcd: Some(etcd),
-        lease_ttl: Duration::from_secs(2),
+        lease_ttl,
         ..RegistrationConfig::default()
     };
     let address: SocketAddr = address.parse().unwrap();
@@ -139,7 +146,8 @@ async fn an_etcd_that_lost_its_disk_loses_no_instance() {
     let one = announced(etcd.config("trial"), ONE);
     until(&mut instances, &[ONE]).await;
     etcd.kill();
-    etcd.wipe();
+    // As a member does that lost its disk.
+    std::fs::remove_dir_all(etcd.folder.path().join("data")).unwrap();
     status(&instances, |status| !status.connected).await;
     // From here on every list is looked at.
     let mut watcher = instances.clone();
@@ -287,8 +295,10 @@ async fn a_registry_that_flaps_empties_no_list_and_costs_no_registration() {
     let proxy = Proxy::to(etcd.address()).await;
     let mut instances = followed(at(&proxy.address(), "trial/rpc"));
     let mut beside = followed(etcd.config("trial/rpc"));
-    let _one = announced(at(&proxy.address(), "trial"), ONE);
-    let _two = announced(at(&proxy.address(), "trial"), TWO);
+    // Longer than the flaps take on any machine: what is to be seen is that none lets go.
+    let lease = Duration::from_secs(60);
+    let _one = announced_for(at(&proxy.address(), "trial"), ONE, lease);
+    let _two = announced_for(at(&proxy.address(), "trial"), TWO, lease);
     until(&mut instances, &[ONE, TWO]).await;
     until(&mut beside, &[ONE, TWO]).await;
     let (mut asked, mut had) = (0_u32, 0_u32);
@@ -389,7 +399,7 @@ async fn a_user_and_its_password_are_asked_for_and_its_token_is_renewed() {
     ] {
         etcd.ctl(arguments);
     }
-    etcd.control(&["--user=root:rootpass"]);
+    etcd.control = vec!["--user=root:rootpass".to_owned()];
     let user = |password: &str, key: &str| EtcdConfig {
         username: Some("trial".to_owned()),
         password: Some(password.to_owned().into()),
@@ -410,12 +420,17 @@ async fn a_user_and_its_password_are_asked_for_and_its_token_is_renewed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, "trialpass\n").unwrap();
+    let rights = std::os::unix::fs::PermissionsExt::from_mode;
+    std::fs::set_permissions(&file, rights(0o644)).unwrap();
     let by_file = EtcdConfig {
         password: None,
-        password_file: Some(file),
+        password_file: Some(file.clone()),
         ..user("", "trial/rpc")
     };
     let mut instances = followed(by_file);
+    let open = status(&instances, |status| status.problem.is_some()).await;
+    assert!(open.problem.unwrap().contains("chmod 600"));
+    std::fs::set_permissions(&file, rights(0o600)).unwrap();
     let one = announced(user("trialpass", "trial"), ONE);
     until(&mut instances, &[ONE]).await;
     standing(&one, Standing::Registered).await;

@@ -10,11 +10,14 @@
 mod api_server;
 #[path = "support/seen.rs"]
 mod seen;
+#[path = "support/status.rs"]
+mod source;
 
 use std::time::{Duration, Instant};
 
 use api_server::{ApiServer, Pod, slice};
-use seen::{addresses, status, until};
+use seen::{addresses, until};
+use source::status;
 use tenon_core::config::{ClientConfig, KubernetesConfig, PortName};
 use tenon_discovery::{Instances, follow};
 

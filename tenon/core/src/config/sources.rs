@@ -4,7 +4,10 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected, Visitor},
+};
 
 use super::{ClientTlsConfig, duration};
 
@@ -163,13 +166,42 @@ pub struct KubernetesConfig {
 }
 
 /// A port as a Kubernetes service knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortName {
     /// `9102`.
     Number(u16),
     /// `grpc`.
     Name(String),
+}
+
+impl<'de> Deserialize<'de> for PortName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl Visitor<'_> for Either {
+            type Value = PortName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a port of 1 to 65535, or the name of one")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<PortName, E> {
+                let port = u16::try_from(number).ok().filter(|port| *port > 0);
+                port.map(PortName::Number)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<PortName, E> {
+                if is_port_name(name) {
+                    Ok(PortName::Name(name.to_owned()))
+                } else {
+                    Err(E::invalid_value(Unexpected::Str(name), &self))
+                }
+            }
+        }
+
+        from.deserialize_any(Either)
+    }
 }
 
 impl KubernetesConfig {
@@ -185,15 +217,6 @@ impl KubernetesConfig {
             return Err(format!(
                 "namespace: `{namespace}` is no name of a namespace"
             ));
-        }
-        match &self.port {
-            Some(PortName::Number(0)) => return Err("port: expected 1 to 65535".to_owned()),
-            Some(PortName::Name(name)) if !is_port_name(name) => {
-                return Err(format!(
-                    "port: `{name}` is neither a port nor the name of one"
-                ));
-            }
-            _ => {}
         }
         match &self.server {
             Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {

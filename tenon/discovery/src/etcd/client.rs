@@ -1,9 +1,9 @@
 //! What is asked of etcd: the list below a prefix, its changes, and leases.
 
-use std::net::SocketAddr;
+use std::{io::Read, net::SocketAddr, path::Path};
 
 use secrecy::ExposeSecret;
-use tenon_core::config::EtcdConfig;
+use tenon_core::{config::EtcdConfig, secret_file};
 
 use super::{
     grpc::{Link, Problem, Stream},
@@ -235,17 +235,23 @@ fn name_of(host: &str) -> &str {
 fn password(config: &EtcdConfig) -> Result<String, Problem> {
     match (&config.password, &config.password_file) {
         (Some(password), _) => Ok(password.expose_secret().to_owned()),
-        (None, Some(file)) => match std::fs::read_to_string(file) {
-            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-            Err(cause) => {
-                let file = file.display();
-                Err(Problem::Broken(format!(
-                    "passwordFile {file} cannot be read: {cause}"
-                )))
-            }
-        },
+        (None, Some(file)) => read_secret(file).map_err(|problem| {
+            Problem::Broken(format!("passwordFile {} {problem}", file.display()))
+        }),
         (None, None) => Ok(String::new()),
     }
+}
+
+/// The file's text without the end of its line, if nobody else may read it.
+fn read_secret(file: &Path) -> Result<String, String> {
+    let unread = |cause: std::io::Error| format!("cannot be read: {cause}");
+    let mut file = std::fs::File::open(file).map_err(unread)?;
+    if !secret_file::is_kept(&file.metadata().map_err(unread)?) {
+        return Err("may be read by others; chmod 600 it".to_owned());
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(unread)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]

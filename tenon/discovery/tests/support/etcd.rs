@@ -37,13 +37,13 @@ pub(crate) fn is_installed() -> bool {
 
 /// One member, which is killed when this is dropped.
 pub(crate) struct Etcd {
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     port: u16,
     peer_port: u16,
     extra: Vec<String>,
     scheme: &'static str,
     /// How etcdctl reaches it.
-    control: Vec<String>,
+    pub(crate) control: Vec<String>,
     child: Option<Child>,
     _turn: SemaphorePermit<'static>,
 }
@@ -115,11 +115,6 @@ impl Etcd {
         }
     }
 
-    /// Forgets all that it knew, as a member does that lost its disk.
-    pub(crate) fn wipe(&mut self) {
-        std::fs::remove_dir_all(self.folder.path().join("data")).unwrap();
-    }
-
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -127,11 +122,6 @@ impl Etcd {
     /// The place of instances below `key`, directly.
     pub(crate) fn config(&self, key: &str) -> EtcdConfig {
         at(&self.address(), key)
-    }
-
-    /// Further arguments of etcdctl.
-    pub(crate) fn control(&mut self, arguments: &[&str]) {
-        self.control = arguments.iter().map(|text| (*text).to_owned()).collect();
     }
 
     /// Runs etcdctl; its output, which it must give.

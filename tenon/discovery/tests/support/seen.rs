@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tenon_discovery::{Instances, Status};
+use tenon_discovery::Instances;
 
 /// Far above anything that is waited for, also on a machine that does other work.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,21 +26,4 @@ pub(crate) async fn until(instances: &mut Instances, expected: &[&str]) -> Durat
         panic!("expected {expected:?}, still {list:?}; {status:?}");
     }
     begun.elapsed()
-}
-
-/// Waits until the status is as wanted.
-pub(crate) async fn status(instances: &Instances, wanted: impl Fn(&Status) -> bool) -> Status {
-    let mut watch = instances.watch_status();
-    let waiting = async {
-        loop {
-            let status = watch.changed().await.unwrap();
-            if wanted(&status) {
-                return status;
-            }
-        }
-    };
-    match tokio::time::timeout(PATIENCE, waiting).await {
-        Ok(status) => status,
-        Err(_) => panic!("not as wanted: {:?}", instances.status()),
-    }
 }
