@@ -20,12 +20,12 @@ fi
 mkdir -p "$out"
 
 # Only the last step differs from the usual program, so nothing else is compiled again. Both have
-# one name in cargo's folder: what stood there is put back.
+# one name in cargo's folder: what stood there is put back, and is never missing.
 kept=$out/cohort.usual
 rm -f "$kept"
-if [ -e "$built" ]; then mv "$built" "$kept"; fi
+if [ -e "$built" ]; then ln "$built" "$kept"; fi
 put_back() { if [ -e "$kept" ]; then mv -f "$kept" "$built"; fi; }
 trap put_back EXIT
 cargo rustc --profile "$profile" ${CI:+--locked} --package cohort --bin cohort -- -C target-feature=+crt-static >&2
-mv -f "$built" "$out/cohort"
+ln -f "$built" "$out/cohort"
 echo "$out/cohort"

@@ -10,6 +10,8 @@ packages=(
   redis-server    # rate limits that instances share
   nghttp2-client  # h2load, an independent HTTP/2 client
   slowhttptest    # slow heads, bodies and readers
+  strace          # the system calls that the systemd unit must allow
+  systemd         # systemd-analyze, which reads the unit
 )
 
 missing=()

@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) platform_rounds: usize,
     /// How long is counted then; what it stores must be read again for the proof.
     pub(crate) platform_window: Duration,
+    /// How often each contestant of the start row is started.
+    pub(crate) starts: usize,
     /// How many connections the memory row opens, where the limit of open files allows.
     pub(crate) connections: usize,
 }
@@ -69,6 +71,7 @@ impl Plan {
                 window: Duration::from_millis(500),
                 platform_rounds: 1,
                 platform_window: Duration::from_millis(1500),
+                starts: 20,
                 connections: 10_000,
             }
         } else {
@@ -78,6 +81,7 @@ impl Plan {
                 window: Duration::from_secs(2),
                 platform_rounds: 3,
                 platform_window: Duration::from_secs(4),
+                starts: 100,
                 connections: 10_000,
             }
         }

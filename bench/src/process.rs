@@ -5,11 +5,11 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::json;
 use tenon::auth::Signer;
 
@@ -127,6 +127,24 @@ impl Process {
             .trim()
             .parse()?;
         Ok(kibibytes << 10)
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Tells it to stop and waits until it has, well.
+    pub(crate) fn terminate(&mut self) -> anyhow::Result<()> {
+        // The shell's own `kill`: not every machine has the program.
+        let told = format!("kill -TERM {}", self.id());
+        Command::new("sh").args(["-c", &told]).status()?;
+        let status = self.child.wait()?;
+        ensure!(
+            status.success(),
+            "it was told to stop and ended with {status}"
+        );
+        Ok(())
     }
 
     /// Kills it, without a farewell, and waits until it is gone.

@@ -11,6 +11,7 @@ mod overload;
 mod patients;
 mod rest;
 mod rpc;
+mod start;
 
 /// A group of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,6 +30,8 @@ pub(crate) enum Row {
     Durable,
     /// Ten times what a service can do.
     Overload,
+    /// How long a process takes until it is ready.
+    Start,
 }
 
 /// Measures and prints the chosen rows, or all.
@@ -55,6 +58,9 @@ pub(crate) async fn print(plan: &Plan, only: &[Row]) -> anyhow::Result<()> {
     }
     if chosen(Row::Overload) {
         overload::print(plan, &issuer).await?;
+    }
+    if chosen(Row::Start) {
+        start::print(plan)?;
     }
     Ok(())
 }

@@ -37,6 +37,29 @@ def check(findings, folder):
     for name, scaler in kinds["HorizontalPodAutoscaler"].items():
         of_scaler(findings, name, scaler, deployments)
     reachable(findings, deployments, kinds, files)
+    of_discovery(findings, os.path.join(folder, "discovery"), kinds)
+
+
+def of_discovery(findings, folder, kinds):
+    """The component for those who find others by EndpointSlices: it may read these and nothing else."""
+    with open(os.path.join(folder, "kustomization.yaml")) as file:
+        component = yaml.safe_load(file)
+    things = {}
+    for resource in component["resources"]:
+        with open(os.path.join(folder, resource)) as file:
+            for thing in yaml.safe_load_all(file):
+                by_schema(findings, thing)
+                things[thing["kind"]] = thing
+    where = "component discovery"
+    rules = things["Role"]["rules"]
+    findings.holds(where, "it reads EndpointSlices and nothing else", rules == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]}])
+    binding = things["RoleBinding"]
+    findings.holds(where, "its role is bound", binding["roleRef"]["name"] == things["Role"]["metadata"]["name"])
+    bound = {subject["name"] for subject in binding["subjects"]}
+    findings.holds(where, "accounts that are there are bound", bound and bound <= set(kinds["ServiceAccount"]))
+    patched = set(re.findall(r"\w+", component["patches"][0]["target"]["name"]))
+    findings.holds(where, "whoever is bound gets the token of its account", patched == bound)
 
 
 def read(folder):

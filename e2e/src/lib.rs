@@ -19,7 +19,7 @@
 mod cast;
 mod contract;
 mod http;
-mod phq9;
+pub mod phq9;
 mod run;
 mod scenarios;
 mod secrets;
@@ -28,4 +28,4 @@ mod trail;
 mod world;
 
 pub use run::main;
-pub use world::Arrangement;
+pub use world::{Arrangement, cohort};

@@ -12,6 +12,7 @@ mod leaving;
 mod neighbours;
 mod replays;
 mod roles;
+mod rolling;
 mod rpc_access;
 mod secrecy;
 mod strangers;
@@ -62,6 +63,7 @@ scenarios! {
     neighbours::a_neighbour_that_is_down_is_told_and_nothing_is_stored,
     neighbours::a_neighbour_that_stands_still_is_answered_for_by_the_deadline,
     neighbours::what_does_not_need_a_dead_service_goes_on,
+    rolling::a_retrying_client_loses_nothing_while_each_process_is_restarted,
     crash::r_01_what_was_acknowledged_before_a_kill_is_there_exactly_once,
     disk::r_01_a_full_disk_is_told_and_nothing_is_lost,
     backup::r_35_a_backup_taken_while_writing_comes_back_whole,

@@ -21,7 +21,8 @@ use tokio::sync::OnceCell;
 use self::process::Process;
 use crate::{cast::Cast, http::Client};
 
-pub(crate) use self::{binary::cohort, ports::Ports};
+pub use self::binary::cohort;
+pub(crate) use self::ports::Ports;
 
 /// The services that keep data.
 pub(crate) const SERVICES: [&str; 4] = ["identity", "trial", "patient", "epro"];

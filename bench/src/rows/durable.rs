@@ -73,7 +73,7 @@ pub(crate) async fn print(plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// The program that is built beside this one.
-fn program() -> anyhow::Result<PathBuf> {
+pub(super) fn program() -> anyhow::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name("cohort"))
 }
 

@@ -166,7 +166,7 @@ async fn recorded(world: &World) -> BTreeMap<String, usize> {
 }
 
 /// The ids of all responses of a caller, page by page.
-async fn list(world: &World, token: &str) -> Vec<String> {
+pub(super) async fn list(world: &World, token: &str) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = world

@@ -58,7 +58,7 @@ fn newer_source(binary: &Path) -> Option<PathBuf> {
 }
 
 /// The path of the `cohort` binary, which is built if it is missing.
-pub(crate) fn cohort() -> &'static Path {
+pub fn cohort() -> &'static Path {
     &COHORT
 }
 

@@ -65,6 +65,10 @@ pub(super) fn write(ports: &Ports, data: &Path, etc: &Path) {
             "gateway",
             format!("{}{auth}services:\n{places}", edge("gateway")),
         ),
+        (
+            "gateway_2",
+            format!("{}{auth}services:\n{places}", edge("gateway_2")),
+        ),
     ] {
         std::fs::write(etc.join(format!("{name}.yaml")), text).unwrap();
     }

@@ -21,7 +21,7 @@ impl Ports {
                 doors.push(format!("{service}.{door}"));
             }
         }
-        for service in ["gateway", "progress"] {
+        for service in ["gateway", "gateway_2", "progress"] {
             doors.push(format!("{service}.rest"));
             doors.push(format!("{service}.admin"));
         }

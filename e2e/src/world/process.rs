@@ -58,7 +58,9 @@ impl World {
     fn arguments(&self, name: &str, command: &mut Command) {
         if name != "up" {
             let config = self.etc().join(format!("{name}.yaml"));
-            command.args(["serve", name, "--config"]).arg(config);
+            // A second instance has the name of its service with a number behind it.
+            let service = name.split('_').next().unwrap();
+            command.args(["serve", service, "--config"]).arg(config);
             return;
         }
         command.arg("up").arg("--data").arg(self.data());
