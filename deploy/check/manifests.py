@@ -165,7 +165,7 @@ def given_files(findings, where, pod, kinds):
             findings.holds(where, f"the secret {source[1]} is kept from others", volume["secret"]["defaultMode"] & 0o077 == 0)
         else:
             continue
-        findings.holds(where, f"{source[0]} {source[1]} is there", source in GIVEN or source[1] in kinds[source[0]])
+        findings.holds(where, f"{source[0]} {source[1]} is there", source in GIVEN or source[1] in kinds.get(source[0], {}))
         findings.holds(where, f"{name} is mounted read-only", mounts[name]["readOnly"] is True)
 
 
@@ -187,7 +187,7 @@ def of_configuration(findings, where, pod, container, configuration):
 def longest_end(configuration):
     """How long the process may take to stop: its drain delay, then the longest grace of its doors."""
     graces = [seconds(configuration.get(section, {}).get("grace"), GRACE_SECONDS) for section in ("rest", "rpc")]
-    return max(graces) + seconds(configuration.get("drainDelay"), DRAIN_DELAY_SECONDS)
+    return max(graces) + seconds(configuration.get("registration", {}).get("drainDelay"), DRAIN_DELAY_SECONDS)
 
 
 def seconds(text, default):

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tenon::config::{LogConfig, LogFormat, LogLevel};
+use tenon::config::{LogConfig, LogFormat, LogLevel, ServerTlsConfig};
 
 /// A platform for clinical research: subjects, questionnaires, scores and their audit trail.
 #[derive(Debug, Parser)]
@@ -97,8 +97,19 @@ pub(crate) struct Up {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8889")]
     pub(crate) admin: SocketAddr,
     /// Speak plaintext also on addresses that other machines reach: something with TLS stands before.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tls_cert")]
     pub(crate) plaintext: bool,
+    /// The certificate (PEM, leaf first) that --listen and --progress speak TLS with.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with = "demo"
+    )]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// A file with the password of the first administrator, mode 0400; without it a random one is
     /// printed by the first start.
     #[arg(long, value_name = "FILE")]
@@ -112,6 +123,19 @@ pub(crate) struct Up {
     /// Read the flags, say whether they are sound, and end without touching anything else.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+impl Up {
+    /// What the doors speak TLS with, if they do. The flags come together.
+    pub(crate) fn tls(&self) -> Option<ServerTlsConfig> {
+        let (cert, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(ServerTlsConfig {
+            cert_file: cert,
+            key_file: key,
+            client_ca_file: None,
+            client_auth: None,
+        })
+    }
 }
 
 /// The folder of the data.

@@ -9,7 +9,7 @@ use tenon::{
     Clock, Open, Process, Runtime, StartError, SystemClock,
     config::{
         AdminConfig, AuthConfig, KeyConfig, LogConfig, Plaintext, RestConfig, RpcConfig,
-        StoreConfig,
+        ServerTlsConfig, StoreConfig,
     },
     gateway::{docs, openapi},
     rest::{self, axum::Router},
@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) admin: SocketAddr,
     /// Where they speak plaintext.
     pub(crate) plaintext: Plaintext,
+    /// What the REST doors speak TLS with, if they do.
+    pub(crate) tls: Option<ServerTlsConfig>,
     /// How many writes one commit takes at most.
     pub(crate) batch_max: usize,
 }
@@ -69,7 +71,7 @@ pub(crate) async fn compose(settings: &Settings, runtime: Runtime) -> Result<Pla
         trial: trial.client.clone(),
     };
     let epro = epro::build(settings.epro(), clients, clock).await?;
-    let progress = progress::build(trial.client).service(at(settings.progress, settings.plaintext));
+    let progress = progress::build(trial.client).service(settings.door(settings.progress));
 
     // The first one named is closed first: a service's data outlives those who call it.
     let services = [
@@ -86,7 +88,7 @@ pub(crate) async fn compose(settings: &Settings, runtime: Runtime) -> Result<Pla
     let mut process = Process::new(runtime)
         .rest(
             "gateway",
-            at(settings.listen, settings.plaintext),
+            settings.door(settings.listen),
             router(&mut open)?,
         )
         .admin(AdminConfig {
@@ -130,15 +132,16 @@ pub(crate) fn document() -> Result<Value> {
     )?)
 }
 
-fn at(listen: SocketAddr, plaintext: Plaintext) -> RestConfig {
-    RestConfig {
-        listen,
-        plaintext,
-        ..RestConfig::default()
-    }
-}
-
 impl Settings {
+    fn door(&self, listen: SocketAddr) -> RestConfig {
+        RestConfig {
+            listen,
+            tls: self.tls.clone(),
+            plaintext: self.plaintext,
+            ..RestConfig::default()
+        }
+    }
+
     fn identity(&self) -> identity::Config {
         identity::Config {
             name: "identity".to_owned(),

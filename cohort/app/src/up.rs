@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: &Up) -> Result<Outcome> {
         listen: arguments.listen,
         progress: arguments.progress,
         admin: arguments.admin,
+        tls: arguments.tls(),
         plaintext: match arguments.plaintext {
             true => Plaintext::Allowed,
             false => Plaintext::Loopback,
@@ -62,10 +63,10 @@ pub(crate) fn reachable(arguments: &Up) -> Result<()> {
         ("--listen", arguments.listen),
         ("--progress", arguments.progress),
     ] {
-        if !address.ip().is_loopback() && !arguments.plaintext {
+        if !address.ip().is_loopback() && !arguments.plaintext && arguments.tls_cert.is_none() {
             bail!(
                 "{flag} {address} can be reached from other machines, and what is sent is not encrypted; \
-                 put a proxy with TLS before it and add --plaintext"
+                 give --tls-cert and --tls-key, or put a proxy with TLS before it and add --plaintext"
             );
         }
     }
@@ -123,10 +124,16 @@ async fn finish(
         let found = running.address(door);
         found.with_context(|| format!("the door {door} is not open"))
     };
-    let gateway = url(address("gateway.rest")?);
-    let admin = url(address("admin")?);
+    let scheme = if settings.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let gateway = url(scheme, address("gateway.rest")?);
+    let admin = url("http", address("admin")?);
     screen::say(format_args!("gateway {gateway}"));
-    screen::say(format_args!("progress {}", url(address("progress.rest")?)));
+    let progress = url(scheme, address("progress.rest")?);
+    screen::say(format_args!("progress {progress}"));
     screen::say(format_args!("admin {admin}"));
     account::first(accounts, arguments.administrator_password.as_deref()).await?;
     if arguments.demo {
@@ -141,13 +148,13 @@ async fn finish(
 }
 
 /// The address of a door for somebody on this machine.
-fn url(address: SocketAddr) -> String {
+fn url(scheme: &str, address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }
 
 /// A problem of the start in terms of the flags, where the text names keys of a configuration.
@@ -156,6 +163,7 @@ fn by_flags(problem: &StartError) -> anyhow::Error {
         ("`gateway: rest.listen`", "`--listen`"),
         ("`progress: rest.listen`", "`--progress`"),
         ("`admin.listen`", "`--admin`"),
+        ("gateway: rest.tls", "--tls-cert"),
     ];
     let text = keys.iter().fold(problem.to_string(), |text, (key, flag)| {
         text.replace(key, flag)

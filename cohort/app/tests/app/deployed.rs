@@ -183,3 +183,88 @@ fn health_is_one_line_and_takes_an_address() {
     let report: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(report["status"], json!("ready"));
 }
+
+#[test]
+fn plaintext_beyond_this_machine_is_asked_for() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let everywhere = [
+        "--listen",
+        "0.0.0.0:0",
+        "--progress",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ];
+    let mut command = cohort(&["up", "--data", data.to_str().unwrap()]);
+    let output = command.args(everywhere).output().unwrap();
+    let (_, told) = said(&output);
+    assert_eq!(output.status.code(), Some(1));
+    for flag in ["--listen 0.0.0.0:0", "--tls-cert", "--plaintext"] {
+        assert!(told.contains(flag), "{flag} is not named: {told}");
+    }
+    let mut command = cohort(&["up", "--data", data.to_str().unwrap(), "--plaintext"]);
+    command.args(everywhere);
+    Process::start(command, folder.path().join("log")).stop();
+    // A certificate stands in its place; half of one is a wrong call.
+    let half = run(&["up", "--tls-cert", "service.crt"]);
+    assert_eq!(half.status.code(), Some(2));
+    let both = run(&["up", "--plaintext", "--tls-cert", "a", "--tls-key", "b"]);
+    assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn it_speaks_tls_with_a_certificate() {
+    let folder = folder();
+    let (cert, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    set_mode(&key, 0o600);
+    let mut command = cohort(&["up", "--data"]);
+    command.arg(folder.path().join("data"));
+    command
+        .arg("--tls-cert")
+        .arg(&cert)
+        .arg("--tls-key")
+        .arg(&key);
+    command.args([
+        "--listen",
+        "0.0.0.0:0",
+        "--progress",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    let process = Process::start(command, folder.path().join("log"));
+    let gateway = process.line("gateway").unwrap();
+    let port = gateway
+        .strip_prefix("https://")
+        .unwrap()
+        .rsplit(':')
+        .next()
+        .unwrap();
+    let trusted = ureq::tls::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let tls = ureq::tls::TlsConfig::builder()
+        .root_certs(ureq::tls::RootCerts::new_with_certs(&[trusted]))
+        .unversioned_rustls_crypto_provider(std::sync::Arc::new(provider))
+        .build();
+    let agent = ureq::Agent::config_builder()
+        .proxy(None)
+        .tls_config(tls)
+        .build()
+        .new_agent();
+    let mut answer = agent
+        .get(format!("https://localhost:{port}/openapi.json"))
+        .call()
+        .unwrap();
+    assert!(
+        answer
+            .body_mut()
+            .read_to_string()
+            .unwrap()
+            .contains("/api/v1/epro/response")
+    );
+    process.stop();
+}
