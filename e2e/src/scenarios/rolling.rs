@@ -223,12 +223,15 @@ impl<'w> Load<'w> {
                 .await;
             assert_eq!(answer.status, 200, "{path}: {answer}");
             turn += 1;
-            let mut tally = self.tally.lock().unwrap();
-            tally.reads += 1;
-            tally.again_reads += again;
-            drop(tally);
+            self.count_read(again);
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    fn count_read(&self, again: usize) {
+        let mut tally = self.tally.lock().unwrap();
+        tally.reads += 1;
+        tally.again_reads += again;
     }
 
     /// Sends until it is done, to one instance of the gateway and then to the other. Returns the

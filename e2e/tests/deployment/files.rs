@@ -104,106 +104,108 @@ fn copy() -> TempDir {
     folder
 }
 
+/// What is made wrong: the file, what stands there, what comes in its place, and what must be said of it.
+/// All at once, because a start of the check costs seconds.
+const FAULTS: [(&str, &str, &str, &str); 16] = [
+    (
+        "kubernetes/gateway.yaml",
+        "  revisionHistoryLimit: 5",
+        "  revisionHistoryLimits: 5",
+        "Deployment gateway: fits its schema",
+    ),
+    (
+        "kubernetes/gateway.yaml",
+        "path: /readyz, port: admin }\n            periodSeconds: 1",
+        "path: /ready, port: admin }\n            periodSeconds: 1",
+        "startupProbe asks /readyz of admin",
+    ),
+    (
+        "kubernetes/trial.yaml",
+        "replicas: 1",
+        "replicas: 2",
+        "Deployment trial: one writer",
+    ),
+    (
+        "kubernetes/trial.yaml",
+        "runAsUser: 65532",
+        "runAsUser: 0",
+        "Deployment trial: it is not root",
+    ),
+    (
+        "kubernetes/patient.yaml",
+        "defaultMode: 0400",
+        "defaultMode: 0444",
+        "is kept from others",
+    ),
+    (
+        "kubernetes/patient.yaml",
+        "secretName: cohort-patient-keys",
+        "secretName: cohort-patient-key",
+        "Secret cohort-patient-key is there",
+    ),
+    (
+        "kubernetes/epro.yaml",
+        "terminationGracePeriodSeconds: 45",
+        "terminationGracePeriodSeconds: 20",
+        "termination grace",
+    ),
+    (
+        "kubernetes/epro.yaml",
+        "readOnlyRootFilesystem: true",
+        "readOnlyRootFilesystem: false",
+        "its root is read-only",
+    ),
+    (
+        "kubernetes/progress.yaml",
+        "targetPort: rest",
+        "targetPort: web",
+        "Service progress",
+    ),
+    (
+        "kubernetes/config/identity.yaml",
+        "grace: 25s",
+        "graze: 25s",
+        "nearest valid key is `grace`",
+    ),
+    (
+        "kubernetes/config/progress.yaml",
+        "\"trial:9102\"",
+        "\"trail:9102\"",
+        "progress calls trail:9102: the service is there",
+    ),
+    (
+        "kubernetes/network-policies.yaml",
+        "kubernetes.io/name: progress\n      ports:\n        - { protocol: TCP, port: grpc }",
+        "kubernetes.io/name: gateway\n      ports:\n        - { protocol: TCP, port: grpc }",
+        "services let in who calls them",
+    ),
+    (
+        "compose.yaml",
+        "read_only: true",
+        "read_only: false",
+        "compose.yaml: cohort: it is not root",
+    ),
+    ("compose.yaml", "--admin=", "--admn=", "is refused"),
+    (
+        "Dockerfile",
+        "USER 65532:65532",
+        "USER root:root",
+        "Dockerfile: its user is a number",
+    ),
+    (
+        "Dockerfile",
+        "FROM scratch",
+        "FROM debian:latest",
+        "Dockerfile: the last stage is empty",
+    ),
+];
+
 #[test]
 fn what_is_wrong_is_found() {
     let Some(python) = python() else { return };
     let folder = copy();
     let deploy = folder.path().join("deploy");
-    // All at once, because a start of the check costs seconds; each is to be named by its finding.
-    let faults = [
-        (
-            "kubernetes/gateway.yaml",
-            "  revisionHistoryLimit: 5",
-            "  revisionHistoryLimits: 5",
-            "Deployment gateway: fits its schema",
-        ),
-        (
-            "kubernetes/gateway.yaml",
-            "path: /readyz, port: admin }\n            periodSeconds: 1",
-            "path: /ready, port: admin }\n            periodSeconds: 1",
-            "startupProbe asks /readyz of admin",
-        ),
-        (
-            "kubernetes/trial.yaml",
-            "replicas: 1",
-            "replicas: 2",
-            "Deployment trial: one writer",
-        ),
-        (
-            "kubernetes/trial.yaml",
-            "runAsUser: 65532",
-            "runAsUser: 0",
-            "Deployment trial: it is not root",
-        ),
-        (
-            "kubernetes/patient.yaml",
-            "defaultMode: 0400",
-            "defaultMode: 0444",
-            "is kept from others",
-        ),
-        (
-            "kubernetes/patient.yaml",
-            "secretName: cohort-patient-keys",
-            "secretName: cohort-patient-key",
-            "Secret cohort-patient-key is there",
-        ),
-        (
-            "kubernetes/epro.yaml",
-            "terminationGracePeriodSeconds: 45",
-            "terminationGracePeriodSeconds: 20",
-            "termination grace",
-        ),
-        (
-            "kubernetes/epro.yaml",
-            "readOnlyRootFilesystem: true",
-            "readOnlyRootFilesystem: false",
-            "its root is read-only",
-        ),
-        (
-            "kubernetes/progress.yaml",
-            "targetPort: rest",
-            "targetPort: web",
-            "Service progress",
-        ),
-        (
-            "kubernetes/config/identity.yaml",
-            "grace: 25s",
-            "graze: 25s",
-            "nearest valid key is `grace`",
-        ),
-        (
-            "kubernetes/config/progress.yaml",
-            "\"trial:9102\"",
-            "\"trail:9102\"",
-            "progress calls trail:9102: the service is there",
-        ),
-        (
-            "kubernetes/network-policies.yaml",
-            "kubernetes.io/name: progress\n      ports:\n        - { protocol: TCP, port: grpc }",
-            "kubernetes.io/name: gateway\n      ports:\n        - { protocol: TCP, port: grpc }",
-            "services let in who calls them",
-        ),
-        (
-            "compose.yaml",
-            "read_only: true",
-            "read_only: false",
-            "compose.yaml: cohort: it is not root",
-        ),
-        ("compose.yaml", "--admin=", "--admn=", "is refused"),
-        (
-            "Dockerfile",
-            "USER 65532:65532",
-            "USER root:root",
-            "Dockerfile: its user is a number",
-        ),
-        (
-            "Dockerfile",
-            "FROM scratch",
-            "FROM debian:latest",
-            "Dockerfile: the last stage is empty",
-        ),
-    ];
-    for (file, good, bad, _) in faults {
+    for (file, good, bad, _) in FAULTS {
         let path = deploy.join(file);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(good), "{file} has no {good:?} any more");
@@ -211,7 +213,7 @@ fn what_is_wrong_is_found() {
     }
     let (holds, told) = check(python, &deploy);
     assert!(!holds, "{told}");
-    for (file, _, bad, expected) in faults {
+    for (file, _, bad, expected) in FAULTS {
         assert!(
             told.contains(expected),
             "{bad:?} in {file} was not found: {told}"
