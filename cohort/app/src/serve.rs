@@ -21,8 +21,7 @@ use tenon::{
         StoreConfig,
     },
     rpc::Channel,
-    supervisor,
-    telemetry::{self, Metrics},
+    supervisor, telemetry,
 };
 use trial_contract::rpc::TrialClient;
 
@@ -242,9 +241,8 @@ impl<'a> Parts<'a> {
 
     /// The way to a neighbour, as the section `clients` tells it.
     fn channel(&self, name: &str, clients: &ClientsConfig) -> Result<Channel, ConfigError> {
-        let metrics: &Metrics = &self.runtime.metrics;
         match clients.get(name) {
-            Some(config) => Channel::new(name, config, metrics),
+            Some(config) => self.runtime.channel(name, config),
             None => {
                 let problem = format!("clients.{name} is missing; say where the service is");
                 Err(ConfigError::new(self.file, problem))

@@ -58,6 +58,11 @@ impl StatusWatch {
         Self { status }
     }
 
+    /// The status as it is now, whether it was told or not.
+    pub fn now(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
     /// The status as soon as it differs from the one that was told last. `None` once the source
     /// is no longer followed.
     pub async fn changed(&mut self) -> Option<Status> {

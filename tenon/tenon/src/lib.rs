@@ -10,6 +10,7 @@ mod admin_thread;
 mod app;
 #[cfg(feature = "gateway")]
 mod edge;
+mod neighbours;
 mod presence;
 mod process;
 mod service;

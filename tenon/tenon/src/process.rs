@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{
     admin_thread,
+    neighbours::Sources,
     presence::{Presence, until},
 };
 
@@ -29,6 +30,7 @@ pub struct Runtime {
     pub metrics: Metrics,
     /// The life of the process.
     pub life: Lifecycle,
+    pub(crate) sources: Sources,
 }
 
 /// A process in the making: doors and work are added, then it is started.
@@ -165,7 +167,13 @@ impl Process {
     /// # Errors
     /// An address cannot be had, or the admin section or a registration is not sound.
     pub async fn start(self) -> std::result::Result<Running, StartError> {
-        let Runtime { metrics, life } = self.runtime;
+        let Runtime {
+            metrics,
+            life,
+            sources,
+        } = self.runtime;
+        let mut probes = self.probes;
+        probes.extend(sources.probes());
         let mut addresses = BTreeMap::new();
         let mut doors = JoinSet::new();
         for (name, config, router) in self.rest {
@@ -197,7 +205,7 @@ impl Process {
             addresses.insert("admin".to_owned(), listener.local_addr()?);
             let mut admin = Admin::new(config, metrics.clone(), life.clone())
                 .routes(serde_json::Value::Array(self.routes));
-            for (name, probe) in self.probes.clone() {
+            for (name, probe) in probes.clone() {
                 admin = admin.probe(name, admin_thread::on_workers(probe));
             }
             let router = admin.router()?;
@@ -209,7 +217,7 @@ impl Process {
         for (name, config) in &self.registrations {
             let door = |kind| Some((kind, *addresses.get(&format!("{name}.{kind}"))?));
             let open = ["rest", "rpc"].into_iter().filter_map(door).collect();
-            let ready = Box::pin(all_ready(self.probes.clone()));
+            let ready = Box::pin(all_ready(probes.clone()));
             presences.push(Presence::begin(name, config, open, ready, &life, &metrics)?);
         }
         life.ready();

@@ -217,6 +217,41 @@ async fn a_process_is_announced_when_its_probes_say_so_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_start_while_the_registry_is_away_is_not_ready_and_an_outage_later_changes_nothing() {
+    if !etcd::is_installed() {
+        return;
+    }
+    let mut etcd = Etcd::stopped("http", Vec::new(), Vec::new()).await;
+    let runtime = Runtime::default();
+    let config = ClientConfig {
+        etcd: Some(etcd.config("trial/rpc")),
+        ..ClientConfig::default()
+    };
+    let _channel = runtime.channel("trial", &config).unwrap();
+    let process = Process::new(runtime).admin(AdminConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        ..AdminConfig::default()
+    });
+    let running = process.start().await.unwrap();
+    let admin = running.address("admin").unwrap().to_string();
+    assert_eq!(status(&admin, "/readyz").await, Some(503));
+    assert_eq!(status(&admin, "/healthz").await, Some(200));
+    etcd.resume().await;
+    let begun = Instant::now();
+    while status(&admin, "/readyz").await != Some(200) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("figure: ready {:?} after etcd answered", begun.elapsed());
+    etcd.kill();
+    for _ in 0..20 {
+        assert_eq!(status(&admin, "/readyz").await, Some(200));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.life().kill();
+    running.wait().await.unwrap();
+}
+
+#[tokio::test]
 async fn without_a_registry_only_the_drain_delay_holds() {
     let running = process(None).start().await.unwrap();
     let address = running.address("trial.rest").unwrap().to_string();
