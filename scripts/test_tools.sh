@@ -9,6 +9,7 @@ packages=(
   etcd-client     # etcdctl, which changes that registry from outside
   redis-server    # rate limits that instances share
   nghttp2-client  # h2load, an independent HTTP/2 client
+  graphviz        # dot, for the pictures of go tool pprof
   slowhttptest    # slow heads, bodies and readers
   strace          # the system calls that the systemd unit must allow
   systemd         # systemd-analyze, which reads the unit

@@ -9,6 +9,7 @@ mod local;
 mod memory;
 mod overload;
 mod patients;
+mod profile;
 mod rest;
 mod rpc;
 mod start;
@@ -32,6 +33,8 @@ pub(crate) enum Row {
     Overload,
     /// How long a process takes until it is ready.
     Start,
+    /// What a CPU profile costs while it is taken.
+    Profile,
 }
 
 /// Measures and prints the chosen rows, or all.
@@ -61,6 +64,9 @@ pub(crate) async fn print(plan: &Plan, only: &[Row]) -> anyhow::Result<()> {
     }
     if chosen(Row::Start) {
         start::print(plan)?;
+    }
+    if chosen(Row::Profile) {
+        profile::print(plan, &issuer).await?;
     }
     Ok(())
 }

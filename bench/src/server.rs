@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use tenon::{
     Lifecycle, Process, Runtime, SystemClock,
     auth::Verifier,
-    config::{AuthConfig, KeyConfig, LogConfig, LogLevel, RestConfig, RpcConfig},
+    config::{AdminConfig, AuthConfig, KeyConfig, LogConfig, LogLevel, RestConfig, RpcConfig},
     net::{self, Options},
     rest::Door,
     telemetry::{Metrics, init_logs},
@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Ward,
     /// The generated routes with metrics, whose operations cost a millisecond of CPU each.
     Burdened,
+    /// The same, with its admin server in the place of gRPC.
+    Profiled,
     /// Bare tonic.
     Tonic,
 }
@@ -51,6 +53,7 @@ impl Kind {
             Self::Counted => "counted",
             Self::Ward => "ward",
             Self::Burdened => "burdened",
+            Self::Profiled => "profiled",
             Self::Tonic => "tonic",
         }
     }
@@ -59,6 +62,9 @@ impl Kind {
 /// Any free port of this machine.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+/// The door of profiles.
+const ADMIN: &str = "admin";
+
 /// More than the memory row opens.
 const CONNECTIONS_MAX: usize = 50_000;
 
@@ -66,7 +72,7 @@ const CONNECTIONS_MAX: usize = 50_000;
 /// the tokens that it takes.
 pub(crate) fn serve(kind: Kind, keys: PathBuf) -> anyhow::Result<()> {
     let level = match kind {
-        Kind::Ward => LogLevel::Info,
+        Kind::Ward | Kind::Profiled => LogLevel::Info,
         _ => LogLevel::Warn,
     };
     init_logs(&LogConfig {
@@ -83,8 +89,9 @@ pub(crate) fn serve(kind: Kind, keys: PathBuf) -> anyhow::Result<()> {
             Kind::Net => behind_net(axum::router()).await,
             Kind::Door => behind_net(door(&keys, None)?).await,
             Kind::Counted => behind_net(door(&keys, Some(Metrics::new()))?).await,
-            Kind::Ward => ward(&keys).await,
             Kind::Burdened => behind_net(burden::door(&keys)?).await,
+            Kind::Ward => ward(&keys, "ward.rpc").await,
+            Kind::Profiled => ward(&keys, ADMIN).await,
             Kind::Tonic => tonic::serve().await,
         }
     })
@@ -138,8 +145,8 @@ fn door(keys: &Path, metrics: Option<Metrics>) -> anyhow::Result<::axum::Router>
     Ok(tenon::rest::with_fallbacks(door.router()?))
 }
 
-/// The generated service.
-async fn ward(keys: &Path) -> anyhow::Result<()> {
+/// The generated service; the second address that it tells is that of this door.
+async fn ward(keys: &Path, second: &str) -> anyhow::Result<()> {
     let config = ward::Config {
         name: "ward".to_owned(),
         rest: rest_config(),
@@ -155,9 +162,16 @@ async fn ward(keys: &Path) -> anyhow::Result<()> {
     };
     let runtime = Runtime::default();
     let open = ward::build(config).await?.open(&runtime)?;
-    let running = open.serve(Process::new(runtime))?.start().await?;
-    let address = |door| running.address(door).unwrap_or(ANY);
-    announce(address("ward.rest"), address("ward.rpc"))?;
+    let mut process = open.serve(Process::new(runtime))?;
+    if second == ADMIN {
+        process = process.admin(AdminConfig {
+            listen: ANY,
+            ..AdminConfig::default()
+        });
+    }
+    let running = process.start().await?;
+    let address = |door: &str| running.address(door).unwrap_or(ANY);
+    announce(address("ward.rest"), address(second))?;
     running.wait().await?;
     Ok(())
 }

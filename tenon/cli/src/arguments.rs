@@ -32,6 +32,23 @@ pub(crate) enum Command {
         #[arg(long, value_name = "PATH")]
         tenon: Option<PathBuf>,
     },
+    /// Takes a CPU profile of a running service: a flame graph, or a file for pprof.
+    Profile {
+        /// Its admin address, such as http://127.0.0.1:8889; with user:password@ for admin.auth.
+        url: String,
+        /// How long to sample.
+        #[arg(long, default_value_t = 10.0)]
+        seconds: f64,
+        /// Where to: .svg for a flame graph, .pb.gz for pprof, .folded or .json.
+        #[arg(long, value_name = "FILE", default_value = "flame.svg")]
+        out: PathBuf,
+        /// A file with the token of admin.auth.bearer.
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// With the frames of the runtime below the service's code.
+        #[arg(long)]
+        full: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ mod contract;
 mod disk;
 mod generate;
 mod new;
+mod profile;
 mod report;
 
 use std::process::ExitCode;
@@ -41,6 +42,22 @@ fn run(command: Command) -> anyhow::Result<bool> {
             dir,
             tenon,
         }) => contract::rpc(&proto, &includes, &dir, tenon.as_deref()),
+        Command::Profile {
+            url,
+            seconds,
+            out,
+            token_file,
+            full,
+        } => {
+            let order = profile::Order {
+                url: &url,
+                seconds,
+                out: &out,
+                token_file: token_file.as_deref(),
+                full,
+            };
+            profile::take(&order).map(|()| true)
+        }
         Command::Rpc(Rpc::New { name, dir, tenon }) => new::rpc(&name, dir, tenon.as_deref()),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::tree::Node;
 
-/// Units across; the browser scales them to its window.
+/// Pixels across: fixed, because a picture that is fitted into the window has letters too small to read.
 const WIDTH: f64 = 1200.0;
 /// The height of a frame, with the gap below it.
 const ROW: usize = 18;
@@ -55,7 +55,7 @@ pub(crate) fn draw(tree: &Node, title: &str, unit: &str) -> String {
         svg,
         concat!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\" viewBox=\"0 0 {WIDTH} {height}\" ",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" ",
             "data-unit=\"{unit}\">\n<title>{title}</title>\n<style>{STYLE}</style>\n",
             "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
             "<text class=\"title\" x=\"10\" y=\"22\">{title}</text>\n",

@@ -187,7 +187,7 @@ impl Sampler {
             self.period = Duration::from_secs(1) / hz.max(1);
             self.look_at_code();
             self.missed = 0;
-            if let Some(refused) = self.look_at_threads(true)? {
+            if let Some(refused) = self.look_at_threads(true).unwrap_or_else(Some) {
                 self.stop();
                 return Err(Refusal::System(refused));
             }

@@ -38,6 +38,8 @@ static ALLOCATED_WHILE_BURNING: AtomicU64 = AtomicU64::new(0);
 /// interrupts it can.
 struct Counting;
 
+// With the feature jemalloc is the allocator of the program, and there can be one only.
+#[cfg(not(feature = "heap-profiling"))]
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
