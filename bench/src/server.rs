@@ -157,6 +157,7 @@ async fn ward(keys: &Path, second: &str) -> anyhow::Result<()> {
         auth: auth_config(keys),
         admin: Default::default(),
         clients: Default::default(),
+        registration: Default::default(),
         store: Default::default(),
         log: LogConfig::default(),
     };
