@@ -13,7 +13,7 @@ use std::{
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
-use crate::{Error, Result, catalogue};
+use crate::{Error, Result, catalogue, panics};
 
 /// How many items of [`Messages::produce`] wait for who takes them. One is enough for a producer
 /// to work while its last item is being sent; more would be memory that nobody asked for.
@@ -194,7 +194,11 @@ impl<T> Stream for Produced<T> {
         let Some(work) = &mut self.work else {
             return Poll::Ready(None);
         };
-        if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
+        // A panic is a failure like any other: what was sent before it goes first.
+        let polled = panics::catch(|| work.as_mut().poll(cx)).unwrap_or_else(|panicked| {
+            Poll::Ready(Err(Error::internal("go on with the stream", panicked)))
+        });
+        if let Poll::Ready(outcome) = polled {
             self.work = None;
             if let Err(error) = outcome {
                 // What was sent before goes first, as it would over the network.

@@ -22,6 +22,7 @@ mod metadata;
 mod method;
 mod observe;
 mod outcome;
+mod reflection;
 mod retry;
 mod server;
 mod service;

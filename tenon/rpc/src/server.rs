@@ -28,9 +28,10 @@ use tenon_auth::Verifier;
 use tenon_core::{
     Context, Error, Lifecycle, Messages, PeerIdentity, Principal, Result, TraceContext,
     catalogue::METHOD_UNIMPLEMENTED,
-    config::{ConfigError, RpcConfig},
+    config::{ConfigError, Reflection, RpcConfig},
     context::CancelGuard,
 };
+use tenon_net::Peer;
 use tenon_profile::{Label, labelled};
 use tenon_resilience::DoorGuards;
 use tenon_telemetry::{Metrics, RpcMethod, Side};
@@ -39,7 +40,7 @@ use tokio::time::Instant;
 use crate::{
     BoxError, BoxFuture, Method, ReplyBody, Service, catalogue,
     frame::{self, Encoding, Problem, Receiver},
-    health, outcome, retry,
+    health, outcome, reflection, retry,
     service::{Answer, Handler, Operation},
     status, timeout,
 };
@@ -114,7 +115,15 @@ impl Server {
     pub fn into_service(self) -> Result<Door, ConfigError> {
         let names = self.services.iter().map(Service::name).collect();
         let health = health::service(self.life, names);
-        let services = self.services.into_iter().chain([health]);
+        let reflection = match self.config.reflection {
+            Reflection::Nobody => Vec::new(),
+            Reflection::Loopback | Reflection::All => reflection::services(&self.services).into(),
+        };
+        let near: Vec<_> = match self.config.reflection {
+            Reflection::Loopback => reflection.iter().map(Service::name).collect(),
+            Reflection::All | Reflection::Nobody => Vec::new(),
+        };
+        let services = self.services.into_iter().chain([health]).chain(reflection);
         let operations: Vec<_> = services.flat_map(Service::into_methods).collect();
         let guards = guard::guards(&self.name, &self.config, &operations)?;
         let mut routes = HashMap::new();
@@ -131,6 +140,7 @@ impl Server {
                 method,
                 handler,
                 streams,
+                loopback: near.contains(&method.service()),
                 metrics,
                 guard: Guard::new(&guards, index, method, &self.metrics),
                 label: Label::new(method.path()),
@@ -187,6 +197,8 @@ struct Route {
     method: &'static Method,
     handler: Handler,
     streams: bool,
+    /// To peers that are not on this machine it is not there.
+    loopback: bool,
     metrics: RpcMethod,
     guard: Option<Guard>,
     label: Label,
@@ -221,6 +233,7 @@ where
             return Box::pin(ready(Ok(refusal)));
         }
         let route = self.inner.routes.get(request.uri().path()).cloned();
+        let route = route.filter(|route| !route.loopback || is_near(&request));
         let Some(route) = route else {
             let error = METHOD_UNIMPLEMENTED.error();
             record::unknown(&trace(request.headers()), &self.inner.unknown, &error);
@@ -391,6 +404,12 @@ fn refused(problem: Problem, limit: u64) -> Error {
 
 fn malformed(why: &'static str) -> Error {
     catalogue::MESSAGE_MALFORMED.error().param("problem", why)
+}
+
+/// Whether the peer is on this machine.
+fn is_near<B>(request: &Request<B>) -> bool {
+    let peer = request.extensions().get::<Peer>();
+    peer.is_some_and(|Peer(address)| address.ip().to_canonical().is_loopback())
 }
 
 /// The caller's span becomes the parent of ours.

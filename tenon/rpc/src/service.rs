@@ -12,7 +12,7 @@ use crate::{BoxFuture, Method, catalogue, frame};
 pub struct Service {
     name: &'static str,
     methods: Vec<Operation>,
-    descriptor: &'static [u8],
+    descriptor: &'static str,
 }
 
 impl Service {
@@ -23,7 +23,7 @@ impl Service {
             service: Self {
                 name,
                 methods: Vec::new(),
-                descriptor: &[],
+                descriptor: "",
             },
         }
     }
@@ -38,9 +38,9 @@ impl Service {
         self.methods.iter().map(|operation| operation.method)
     }
 
-    /// The `google.protobuf.FileDescriptorSet` of the contract, encoded; empty when it was not
-    /// given.
-    pub fn descriptor(&self) -> &'static [u8] {
+    /// The `google.protobuf.FileDescriptorSet` of the contract, encoded and in base64 (lines that
+    /// begin with `#` are none of it); empty when it was not given.
+    pub fn descriptor(&self) -> &'static str {
         self.descriptor
     }
 
@@ -57,9 +57,10 @@ pub struct Builder<S> {
 }
 
 impl<S: Send + Sync + 'static> Builder<S> {
-    /// What reflection tells of the service: a `google.protobuf.FileDescriptorSet`, encoded.
+    /// What reflection tells of the service: a `google.protobuf.FileDescriptorSet`, encoded and in
+    /// base64. Lines that begin with `#` are none of it.
     #[must_use]
-    pub fn descriptor(mut self, set: &'static [u8]) -> Self {
+    pub fn descriptor(mut self, set: &'static str) -> Self {
         self.service.descriptor = set;
         self
     }

@@ -8,6 +8,8 @@
     reason = "helpers of a test fail it as its assertions do, and tests print what they measure"
 )]
 
+#[path = "shape/python.rs"]
+pub mod install;
 #[path = "shape/patient.rs"]
 pub mod patient;
 #[path = "shape/ward.rs"]
@@ -15,66 +17,21 @@ pub mod ward;
 
 use std::{
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::OnceLock,
     time::{Duration, Instant},
 };
 
+use install::script;
 use patient::{PatientClient, PatientService};
 use tenon_core::{Code, Context, Principal, catalogue, config::RpcConfig};
 use ward::{Event, channel, house_at, token, trial, ward};
 
-/// A Python that has grpcio: the system's, or one in a folder of the build that is made once.
 fn python() -> Option<&'static PathBuf> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grpcio");
-        let own = folder.join("bin/python");
-        for python in [PathBuf::from("python3"), own.clone()] {
-            if has_grpc(&python) {
-                return Some(python);
-            }
-        }
-        let made = run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            && run(Command::new(&own)
-                .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
-                .args(["--timeout=5", "--retries=1", "grpcio"]));
-        (made && has_grpc(&own)).then_some(own)
-    });
-    if found.is_none() {
-        println!("skipped: no Python with grpcio, and it could not be installed");
-    }
+    let found = FOUND.get_or_init(|| install::python("grpcio", &["grpcio"], "grpc"));
     found.as_ref()
-}
-
-fn has_grpc(python: &Path) -> bool {
-    run(Command::new(python).args(["-c", "import grpc"]))
-}
-
-/// Whether the command ends well within two minutes.
-fn run(command: &mut Command) -> bool {
-    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else {
-        return false;
-    };
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(120) {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.success(),
-            Ok(None) => std::thread::sleep(Duration::from_millis(50)),
-            Err(_) => break,
-        }
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    false
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/interop")
-        .join(name)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -516,3 +516,43 @@ async fn watchers_of_health_are_told_of_the_drain_and_let_go() {
     }
     assert_eq!(other.try_next().await.unwrap(), None);
 }
+
+/// Field 7 of a reflection request: the list of services.
+const LIST_SERVICES: &[u8] = &[0x3a, 0];
+
+#[tokio::test]
+async fn reflection_is_for_peers_on_this_machine_unless_told_otherwise() {
+    use tenon_core::config::Reflection;
+    for (who, there) in [
+        (Reflection::Loopback, true),
+        (Reflection::All, true),
+        (Reflection::Nobody, false),
+    ] {
+        let stand = Stand::with(RpcConfig {
+            reflection: who,
+            ..RpcConfig::default()
+        })
+        .await;
+        let channel = channel(stand.house.as_ref().unwrap().address, &Metrics::new());
+        for version in ["v1", "v1alpha"] {
+            let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+            let method = tenon_rpc::Method::dynamic(&path, false).unwrap();
+            let asked = Messages::list([bytes::Bytes::from_static(LIST_SERVICES)]);
+            let cx = Context::background();
+            let answers = channel.bidi_bytes(&cx, method, asked).await;
+            if !there {
+                assert_eq!(answers.unwrap_err().status(), Code::Unimplemented);
+                continue;
+            }
+            let answers = answers.unwrap().collect(1).await.unwrap();
+            let told = String::from_utf8_lossy(&answers[0]);
+            for name in [
+                "feed.FeedService",
+                "grpc.health.v1.Health",
+                "v1alpha.ServerReflection",
+            ] {
+                assert!(told.contains(name), "{told}");
+            }
+        }
+    }
+}

@@ -31,8 +31,8 @@ pub use serde;
 /// A JSON value: what `any` is in a contract.
 pub use serde_json::Value as Json;
 pub use tenon_core::{
-    Clock, Code, Context, Entry, Error, Lifecycle, OrInternal, PeerIdentity, Principal, Result,
-    SystemClock, TraceContext, Violation, catalogue, clock, config, error, secret_file,
+    Clock, Code, Context, Entry, Error, Lifecycle, Messages, OrInternal, PeerIdentity, Principal,
+    Result, SystemClock, TraceContext, Violation, catalogue, clock, config, error, secret_file,
 };
 
 /// Keys, tokens, passwords and access rules.

@@ -17,6 +17,10 @@ pub struct Item {
     pub text: String,
 }
 
+/// The descriptors of the contract, as the generator packs those of a contract with this service.
+pub static DESCRIPTOR: &str =
+    include_str!("../../../gen/tests/cases/streams/expected/contract/src/gen/descriptor.txt");
+
 /// The methods as they stand on the wire.
 pub mod methods {
     use tenon_rpc::Method;
@@ -60,6 +64,7 @@ pub trait FeedService: Send + Sync + 'static {
 /// Serves an implementation over the network.
 pub fn serve<S: FeedService>(service: S) -> rpc::Service {
     rpc::Service::builder("feed.FeedService", service)
+        .descriptor(DESCRIPTOR)
         .unary(&methods::ONE, |service, cx, req| async move {
             service.one(&cx, req).await
         })
