@@ -282,7 +282,10 @@ impl Door {
     }
 
     fn timeout(&self, route: &Route) -> Duration {
-        route.timeout.unwrap_or(self.config.timeout)
+        route.timeout.unwrap_or(match route.events {
+            true => self.config.stream_timeout,
+            false => self.config.timeout,
+        })
     }
 
     fn max_bytes(&self, route: &Route) -> u64 {

@@ -19,9 +19,11 @@ use futures_util::FutureExt;
 use http::{HeaderMap, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tenon_auth::{AccessRules, Verifier};
-use tenon_core::{Context, Error, PeerIdentity, Result, catalogue, context::CancelGuard, panics};
+use tenon_core::{
+    Context, Error, PeerIdentity, Result, TraceContext, catalogue, context::CancelGuard, panics,
+};
 use tenon_profile::{Label, handler, labelled};
-use tenon_resilience::Quota;
+use tenon_resilience::{Quota, breaker::Permit, shedder::Flight};
 use tenon_telemetry::HttpRoute;
 use tokio::time::Instant;
 use tower::Service;
@@ -29,9 +31,10 @@ use tower::Service;
 use crate::{
     Request, Response, Route, body, deadline,
     endpoint::Endpoint,
+    events,
     guard::{self, Guard},
     journal::Journal,
-    problem, trace,
+    problem, stream, trace,
 };
 
 /// One route with everything that its requests pass, resolved at start-up.
@@ -57,19 +60,7 @@ impl Onion {
             deadline::patience(request.headers(), self.timeout),
         );
         let (cx, guard) = Context::incoming(trace, Some(came + allowed));
-        let mut visit = Visit {
-            journal: Journal::open(
-                &self.service,
-                self.route.path,
-                request.method().clone(),
-                trace,
-                self.metrics.as_ref(),
-            ),
-            reading: body::Reading::of(&request),
-            came,
-            allowed,
-            quota: None,
-        };
+        let mut visit = self.visit(&request, trace, came, allowed);
         let work = panics::contain(self.answer(cx, request, &mut visit));
         let outcome = work
             .await
@@ -85,12 +76,36 @@ impl Onion {
         keep_until_sent(response, guard)
     }
 
-    /// From the guards inwards.
-    async fn answer(
+    /// Begins the record of a request.
+    pub(crate) fn visit(
         &self,
+        request: &Request,
+        trace: TraceContext,
+        came: Instant,
+        allowed: Duration,
+    ) -> Visit<'_> {
+        Visit {
+            journal: Journal::open(
+                &self.service,
+                self.route.path,
+                request.method().clone(),
+                trace,
+                self.metrics.as_ref(),
+            ),
+            reading: body::Reading::of(request),
+            came,
+            allowed,
+            quota: None,
+            held: None,
+        }
+    }
+
+    /// From the guards inwards.
+    pub(crate) async fn answer<'a>(
+        &'a self,
         cx: Context,
         request: Request,
-        visit: &mut Visit<'_>,
+        visit: &mut Visit<'a>,
     ) -> Result<Response> {
         let guard = &self.guard;
         let limits = guard.limits(&request);
@@ -114,7 +129,11 @@ impl Onion {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(catalogue::DEADLINE_EXCEEDED.error()),
         };
-        guard.finish(flight, permit, &outcome, visit.allowed);
+        if outcome.as_ref().is_ok_and(events::stands_in) {
+            visit.held = Some((flight, permit));
+        } else {
+            guard.finish(flight, permit, &outcome, visit.allowed);
+        }
         outcome
     }
 
@@ -139,14 +158,16 @@ impl Onion {
 }
 
 /// What is kept of one request from its coming to its answer.
-struct Visit<'a> {
-    journal: Journal<'a>,
-    reading: body::Reading,
+pub(crate) struct Visit<'a> {
+    pub(crate) journal: Journal<'a>,
+    pub(crate) reading: body::Reading,
     came: Instant,
     /// How long it may take: the route's time, or what its caller gives it.
-    allowed: Duration,
+    pub(crate) allowed: Duration,
     /// The rate limit that binds its caller most.
-    quota: Option<Quota>,
+    pub(crate) quota: Option<Quota>,
+    /// The place of an answer that is a stream, kept until its end.
+    pub(crate) held: Option<(Flight<'a>, Option<Permit<'a>>)>,
 }
 
 /// The value of `authorization`, for [`Verifier::verify`]. What is not text cannot be
@@ -174,6 +195,9 @@ impl Service<Request> for RouteService {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        if self.0.route.events {
+            return Box::pin(stream::serve(self.0.clone(), request).map(Ok));
+        }
         let label = self.0.label;
         Box::pin(labelled(label, self.0.clone().serve(request).map(Ok)))
     }

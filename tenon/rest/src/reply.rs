@@ -129,13 +129,27 @@ pub fn received(cx: &Context) -> Option<Bytes> {
 pub(crate) struct Head {
     set: Mutex<Option<Box<Set>>>,
     received: Option<Bytes>,
+    last_event_id: Option<Box<str>>,
 }
 
 impl Head {
     /// A head of a call whose body is kept.
     pub(crate) fn keeping(received: Option<Bytes>) -> Self {
-        let set = Mutex::default();
-        Self { set, received }
+        Self {
+            received,
+            ..Self::default()
+        }
+    }
+
+    /// The head of a call whose client may have been here before.
+    pub(crate) fn coming_back(mut self, headers: &HeaderMap) -> Self {
+        let id = headers.get("last-event-id");
+        self.last_event_id = id.and_then(|id| id.to_str().ok()).map(Into::into);
+        self
+    }
+
+    pub(crate) fn last_event_id(&self) -> Option<&str> {
+        self.last_event_id.as_deref()
     }
 }
 

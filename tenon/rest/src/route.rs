@@ -31,6 +31,7 @@ pub struct Route {
     pub(crate) status: Option<u16>,
     pub(crate) criticality: Criticality,
     pub(crate) max_in_flight: Option<usize>,
+    pub(crate) events: bool,
 }
 
 impl Route {
@@ -51,6 +52,7 @@ impl Route {
             status: None,
             criticality: Criticality::Normal,
             max_in_flight: None,
+            events: false,
         }
     }
 
@@ -112,6 +114,13 @@ impl Route {
     /// How many requests may be in flight, instead of the configured number.
     pub const fn max_in_flight(mut self, places: usize) -> Self {
         self.max_in_flight = Some(places);
+        self
+    }
+
+    /// The operation answers with [`crate::Events`]: a stream, which lives within the layers of
+    /// its route until its last event.
+    pub const fn events(mut self) -> Self {
+        self.events = true;
         self
     }
 

@@ -115,7 +115,11 @@ where
                 bytes::Bytes::new()
             };
             let kept = Req::KEEPS_TEXT.then(|| body.clone());
-            let cx = cx.with_value(Head::keeping(kept));
+            let mut kept = Head::keeping(kept);
+            if call.route.events {
+                kept = kept.coming_back(&head.headers);
+            }
+            let cx = cx.with_value(kept);
             let req = bind_request::<Req>(call.route, &head, &body)?;
             drop((head, body));
             let status = call.route.status.and_then(|s| StatusCode::from_u16(s).ok());
