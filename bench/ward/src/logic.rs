@@ -2,6 +2,7 @@
 
 //! The operations of the service, a file each.
 
+pub mod count;
 pub mod echo;
 pub mod get_open_patient;
 pub mod get_patient;

@@ -19,6 +19,9 @@ pub(crate) fn check(project: &Project) -> Vec<Diagnostic> {
         }
         bodies(api, &mut findings);
     }
+    if let (Some(api), Some(proto)) = (&project.api, &project.proto) {
+        streams(api, proto, &mut findings);
+    }
     match &project.proto {
         Some(proto) => methods(proto, &project.config, &mut findings),
         None => permissions(&[], &project.config, &mut findings),
@@ -27,13 +30,10 @@ pub(crate) fn check(project: &Project) -> Vec<Diagnostic> {
 }
 
 /// Keys of `@server` and `@doc` that promise what is not built.
-const UNBUILT: [(&str, &str); 2] = [
-    (
-        "signature",
-        "remove the key, or guard the routes with `jwt` or `permission`",
-    ),
-    ("sse", "remove the key; answer with one JSON document"),
-];
+const UNBUILT: [(&str, &str); 1] = [(
+    "signature",
+    "remove the key, or guard the routes with `jwt` or `permission`",
+)];
 
 /// Keys that have no effect here, which may surprise.
 pub(crate) fn warnings(project: &Project) -> Vec<Diagnostic> {
@@ -158,19 +158,31 @@ fn bodies(api: &Api, findings: &mut Vec<Diagnostic>) {
     }
 }
 
+/// One logic function serves a route and a method of the same name, so both stream or neither.
+fn streams(api: &Api, proto: &Proto, findings: &mut Vec<Diagnostic>) {
+    let routes = api.service.iter().flat_map(|service| service.routes());
+    for (group, route) in routes {
+        let methods = proto.services.iter().flat_map(|service| &service.methods);
+        for method in methods.filter(|method| same(&method.name, &route.handler)) {
+            if !method.client_streaming && method.server_streaming == group.sse {
+                continue;
+            }
+            let message = format!(
+                "method `{}` and route `{}` are one operation, and do not stream alike",
+                method.name, route.handler
+            );
+            findings.push(proto.diagnostic(method.position, message).with_hint(
+                "call one of them differently, or let the method answer with a stream and the route stand under `sse: true`",
+            ));
+        }
+    }
+}
+
 fn methods(proto: &Proto, config: &Config, findings: &mut Vec<Diagnostic>) {
     let mut names = Vec::new();
     for service in &proto.services {
         for method in &service.methods {
             names.push(method.name.as_str());
-            if method.client_streaming || method.server_streaming {
-                let message = format!("method `{}` streams, which is not built yet", method.name);
-                findings.push(
-                    proto
-                        .diagnostic(method.position, message)
-                        .with_hint("send one message each way, a list with a cursor for instance"),
-                );
-            }
             if config.access_required && !config.permissions.contains_key(&method.name) {
                 let message = format!(
                     "method `{}` has no access rule, and `access` is `required`",

@@ -71,6 +71,10 @@ pub fn generate(project: &Project) -> Result<Output, Vec<Diagnostic>> {
         }
         let text = rpc::write(&plan, proto, messages)?;
         files.push(contract::owned("contract/src/gen/rpc.rs", text));
+        if plan.services.iter().any(|names| !names.methods.is_empty()) {
+            let text = rpc::descriptor(&plan, proto);
+            files.push(contract::owned("contract/src/gen/descriptor.txt", text));
+        }
     }
     let converts = conversions
         .as_ref()

@@ -185,6 +185,14 @@ fn request_body(api: &Api, route: &Route) -> Option<Value> {
     }))
 }
 
+/// Each event of a stream holds one JSON document of the schema in its `data`.
+fn media_type(group: &Group) -> &'static str {
+    match group.sse {
+        true => "text/event-stream",
+        false => "application/json",
+    }
+}
+
 fn responses(group: &Group, route: &Route) -> Value {
     let mut responses = Map::new();
     let (code, body) = match (&route.response, route.status) {
@@ -192,7 +200,7 @@ fn responses(group: &Group, route: &Route) -> Value {
             status.unwrap_or(200),
             json!({
                 "description": "Success",
-                "content": { "application/json": { "schema": schema(ty) } }
+                "content": { media_type(group): { "schema": schema(ty) } }
             }),
         ),
         (None, status) => (status.unwrap_or(204), json!({ "description": "Success" })),

@@ -13,7 +13,7 @@ use crate::{
     File, Kind,
     layout::{Code, literal},
     names::{bare_snake, escaped, snake},
-    plan::{Operation, Plan, module_tree},
+    plan::{Operation, Plan, RestOperation, module_tree},
     rest::header,
 };
 
@@ -170,10 +170,11 @@ pub(crate) fn rest_door(plan: &Plan<'_>) -> File {
         let (function, _) = plan.rest_names(rest);
         let mut params = vec!["&self".to_owned(), "cx: &Context".to_owned()];
         params.extend(request_param(plan, rest.route.request.as_ref(), ""));
-        let tail = format!(
-            ") -> Result<{}> {{",
-            body_type(plan, rest.route.response.as_ref())
-        );
+        let answer = match rest.group.sse {
+            true => format!("tenon::rest::{}", answer_type(plan, rest)),
+            false => answer_type(plan, rest),
+        };
+        let tail = format!(") -> Result<{answer}> {{");
         code.signature(&format!("async fn {function}("), &params, &tail);
         code.indent();
         let mut arguments = vec!["cx".to_owned(), "&self.0".to_owned()];
@@ -249,6 +250,15 @@ pub(crate) fn request_param(
 /// The type of a body as the service crate names it.
 pub(crate) fn body_type(plan: &Plan<'_>, body: Option<&Body>) -> String {
     body.map_or("()".to_owned(), |body| service_type(plan, &body.ty))
+}
+
+/// What the logic of a route answers: its response, or a stream of events of that type.
+pub(crate) fn answer_type(plan: &Plan<'_>, rest: RestOperation<'_>) -> String {
+    let body = body_type(plan, rest.route.response.as_ref());
+    match rest.group.sse {
+        true => format!("Events<{body}>"),
+        false => body,
+    }
 }
 
 fn service_type(plan: &Plan<'_>, ty: &Type) -> String {

@@ -44,9 +44,6 @@ fn security_that_is_not_built_is_never_an_open_route() {
         found.starts_with("a.api:2:16: `signature` of `@server` is not built"),
         "{found}"
     );
-    let text =
-        "@server(\n    sse: true\n)\nservice a {\n    @handler x\n    get /x returns (string)\n}\n";
-    assert!(api_findings("", text).contains("a.api:2:10: `sse`"));
     let text = "@server(\n    jwt: Auth\n    permission: public\n)\nservice a {\n    @handler x\n    get /x\n}\n";
     assert!(api_findings("", text).contains("`permission: public` opens"));
     let text = "@server(\n    jwt: Auth\n)\nservice a {\n    @handler x\n    get /x\n}\n@server(\n    jwt: Admin\n)\nservice a {\n    @handler y\n    get /y\n}\n";
@@ -91,17 +88,33 @@ fn a_permission_of_an_unknown_method_names_the_nearest() {
 }
 
 #[test]
-fn streams_are_not_built_yet() {
-    let proto = "syntax = \"proto3\";\nmessage M {}\nservice S {\n  rpc watch(M) returns (stream M);\n  rpc load(stream M) returns (M);\n}\n";
-    let found = run(&format!("{HEAD}proto = \"a.proto\"\n"), "", proto).unwrap_err();
-    assert!(
-        found.contains("a.proto:4:3: method `watch` streams"),
-        "{found}"
-    );
-    assert!(
-        found.contains("a.proto:5:3: method `load` streams"),
-        "{found}"
-    );
+fn an_operation_of_both_contracts_streams_in_both_or_in_none() {
+    let method = |call: &str| {
+        format!("syntax = \"proto3\";\nmessage M {{}}\nservice S {{\n  rpc {call};\n}}\n")
+    };
+    let route = |sse: &str| {
+        format!(
+            "@server({sse})\nservice a {{\n    @handler watch\n    get /x returns (string)\n}}\n"
+        )
+    };
+    let toml = format!("{HEAD}api = \"a.api\"\nproto = \"a.proto\"\n");
+    for (call, sse, alike) in [
+        ("watch(M) returns (stream M)", "sse: true", true),
+        ("watch(M) returns (M)", "sse: false", true),
+        ("watch(M) returns (stream M)", "", false),
+        ("watch(M) returns (M)", "sse: true", false),
+        ("watch(stream M) returns (stream M)", "sse: true", false),
+    ] {
+        let found = run(&toml, &route(sse), &method(call));
+        match alike {
+            true => assert!(found.is_ok(), "{call} {sse}: {:?}", found.err()),
+            false => {
+                let found = found.err().unwrap();
+                let expected = "a.proto:4:3: method `watch` and route `watch` are one operation";
+                assert!(found.contains(expected), "{call} {sse}: {found}");
+            }
+        }
+    }
 }
 
 #[test]

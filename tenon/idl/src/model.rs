@@ -398,11 +398,13 @@ pub struct Group {
     pub permission: Option<String>,
     /// `strict: true`: unknown JSON fields are refused.
     pub strict: bool,
+    /// `sse: true`: the routes answer with a stream of events of their response types.
+    pub sse: bool,
     /// `summary`.
     pub summary: Option<String>,
     /// `tags`, split at commas.
     pub tags: Vec<String>,
-    /// All other keys, e.g. `signature` or `sse`; a generator must refuse the ones that
+    /// All other keys, e.g. `signature`; a generator must refuse the ones that
     /// promise security which it does not build.
     pub extra: Vec<Pair>,
     /// The routes in the order of the text.

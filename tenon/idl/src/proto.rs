@@ -98,6 +98,8 @@ pub struct Method {
     pub client_streaming: bool,
     /// The server answers with a stream.
     pub server_streaming: bool,
+    /// `option idempotency_level` says that the method may be called twice.
+    pub idempotent: bool,
     /// The lines of its comments.
     pub docs: Vec<String>,
     /// Where it stands in the root file.
@@ -196,6 +198,11 @@ fn services(file: &FileDescriptorProto) -> Vec<RpcService> {
                 output: method.output_type().trim_start_matches('.').to_owned(),
                 client_streaming: method.client_streaming(),
                 server_streaming: method.server_streaming(),
+                // 1 is NO_SIDE_EFFECTS, 2 is IDEMPOTENT.
+                idempotent: method
+                    .options
+                    .as_ref()
+                    .is_some_and(|options| options.idempotency_level.is_some_and(|l| l > 0)),
                 docs: docs(file, &path),
                 position: position(file, &path),
             }

@@ -143,7 +143,8 @@ impl Door {
         let places = routes.map(|route| Place {
             name: layers::name(route).into(),
             criticality: route.criticality,
-            time: Some(self.timeout(route)),
+            // How long a stream lasts says nothing of the load.
+            time: (!route.events).then(|| self.timeout(route)),
             places: route.max_in_flight,
         });
         let section = format!("{} rest", self.service);

@@ -2,6 +2,9 @@
 
 //! The contracts of the service `ward`: its types, and traits to serve and call it.
 
+#[path = "gen/convert.rs"]
+#[rustfmt::skip]
+mod convert;
 #[path = "gen/rest.rs"]
 #[rustfmt::skip]
 pub mod rest;

@@ -51,4 +51,12 @@ impl rest::WardApi for RestDoor {
     async fn submit(&self, cx: &Context, req: rest::SubmitReq) -> Result<rest::SubmitResp> {
         logic::submit::submit(cx, &self.0, req).await
     }
+
+    async fn count(
+        &self,
+        cx: &Context,
+        req: rest::CountReq,
+    ) -> Result<tenon::rest::Events<rest::CountResp>> {
+        logic::count::count(cx, &self.0, req).await
+    }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use tenon::{Context, Result, auth::AccessRules};
-use ward_contract::rpc;
+use ward_contract::{rest, rpc};
 
 use crate::{ServiceContext, logic};
 
@@ -37,6 +37,17 @@ impl RpcDoor {
 impl rpc::WardService for RpcDoor {
     async fn echo(&self, cx: &Context, req: rpc::EchoReq) -> Result<rpc::EchoResp> {
         logic::echo::echo(cx, &self.context, req).await
+    }
+
+    async fn count(
+        &self,
+        cx: &Context,
+        req: rpc::CountReq,
+    ) -> Result<tenon::Messages<rpc::CountResp>> {
+        let req = rest::CountReq::from(req);
+        let resp = logic::count::count(cx, &self.context, req).await?;
+        let messages = resp.into_messages();
+        Ok(messages.map(Into::into))
     }
 
     async fn get_patients_by_trial(

@@ -30,7 +30,13 @@ pub(super) fn write_trait(code: &mut Code, plan: &Plan<'_>, api: &Api) {
         if let Some(body) = &rest.route.request {
             params.push(format!("req: {}", rust_type(plan, &body.ty)));
         }
-        let response = response_type(plan, rest.route.response.as_ref());
+        let response = match rest.group.sse {
+            true => format!(
+                "::tenon::rest::Events<{}>",
+                response_type(plan, rest.route.response.as_ref())
+            ),
+            false => response_type(plan, rest.route.response.as_ref()),
+        };
         let tail = format!(
             ") -> impl {}<Output = ::tenon::Result<{response}>> + {};",
             prelude("Future"),
@@ -166,6 +172,9 @@ fn calls(group: &Group, route: &Route) -> Vec<String> {
     }
     if group.strict {
         calls.push(".strict()".to_owned());
+    }
+    if group.sse {
+        calls.push(".events()".to_owned());
     }
     if !group.middleware.is_empty() {
         let names: Vec<String> = group.middleware.iter().map(|name| literal(name)).collect();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tenon_idl::proto::Method;
+
 use super::messages::Messages;
 use crate::{
     docs,
@@ -54,14 +56,11 @@ pub(super) fn write_methods(code: &mut Code, plan: &Plan<'_>, messages: &Message
             code.blank();
             code.line(format!("/// `rpc {}`", method.name));
             let head = format!("pub static {constant}: Method =");
-            let value = format!("Method::new({path});");
-            if 4 + head.len() + 1 + value.len() <= 100 {
-                code.line(format!("{head} {value}"));
-            } else {
-                code.open(head);
-                code.line(value);
-                code.dedent();
-            }
+            let calls = match method.idempotent {
+                true => vec![".idempotent()".to_owned()],
+                false => Vec::new(),
+            };
+            code.constant(&head, "Method::new", &[path], &calls);
         }
     }
     code.close("}");
@@ -73,6 +72,39 @@ fn methods_module(messages: &Messages) -> &'static str {
         "rpc_methods"
     } else {
         "methods"
+    }
+}
+
+/// The call that serves a method, and the one that calls it.
+fn shape(method: &Method) -> &'static str {
+    match (method.client_streaming, method.server_streaming) {
+        (false, false) => ".unary",
+        (false, true) => ".server_stream",
+        (true, false) => ".client_stream",
+        (true, true) => ".bidi",
+    }
+}
+
+/// What a method takes, as Rust writes it: a message, or a stream of them.
+pub(crate) fn input(method: &Method, messages: &Messages, prefix: &str) -> String {
+    streamed(
+        messages.rust_type(&method.input, prefix),
+        method.client_streaming,
+    )
+}
+
+/// What a method answers, likewise.
+pub(crate) fn output(method: &Method, messages: &Messages, prefix: &str) -> String {
+    streamed(
+        messages.rust_type(&method.output, prefix),
+        method.server_streaming,
+    )
+}
+
+fn streamed(message: String, streams: bool) -> String {
+    match streams {
+        true => format!("::tenon::Messages<{message}>"),
+        false => message,
     }
 }
 
@@ -137,10 +169,11 @@ impl Writer<'_> {
             return;
         }
         code.open(format!("::tenon::rpc::Service::builder({name}, service)"));
+        code.line(".descriptor(DESCRIPTOR)");
         for rpc in self.methods {
             let function = self.function(rpc);
             code.closure_call(
-                ".unary",
+                shape(rpc.method),
                 &[format!("&{}::{}", self.module, self.constant(rpc))],
                 "|service, cx, req| async move",
                 &format!("service.{function}(&cx, req).await"),
@@ -216,7 +249,7 @@ impl Writer<'_> {
                 "req".to_owned(),
             ];
             let body = format!("service.{function}(cx, req)");
-            code.closure_call(".unary", &args, "|service, cx, req|", &body);
+            code.closure_call(shape(rpc.method), &args, "|service, cx, req|", &body);
             code.line(".await");
             code.dedent();
             code.close("}");
@@ -273,12 +306,12 @@ impl Writer<'_> {
         vec![
             format!("&{lifetime}self"),
             format!("cx: &{lifetime}::tenon::Context"),
-            format!("req: {}", self.messages.rust_type(&rpc.method.input, "")),
+            format!("req: {}", input(rpc.method, self.messages, "")),
         ]
     }
 
     fn output(&self, rpc: &RpcOperation<'_>) -> String {
-        self.messages.rust_type(&rpc.method.output, "")
+        output(rpc.method, self.messages, "")
     }
 
     fn function(&self, rpc: &RpcOperation<'_>) -> &str {

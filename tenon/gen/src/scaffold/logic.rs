@@ -8,10 +8,10 @@ use crate::{
     convert::Conversions,
     docs,
     layout::Code,
-    plan::{Operation, Plan},
+    plan::{Operation, Plan, RpcOperation},
     rest::{method_and_path, route_docs},
     rpc::messages::Messages,
-    service::{body_type, request_param},
+    service::{answer_type, body_type, request_param},
 };
 
 /// The file of an operation.
@@ -36,7 +36,16 @@ pub(crate) fn logic(
         (false, true) => format!("use {contract}::rpc;"),
         (false, false) => String::new(),
     };
-    let mut imports = vec!["use tenon::{Context, Result, catalogue};".to_owned()];
+    let streams =
+        |rpc: RpcOperation<'_>| rpc.method.client_streaming || rpc.method.server_streaming;
+    let runtime = match (operation.rest, operation.rpc) {
+        (Some(rest), _) if rest.group.sse => {
+            "use tenon::{Context, Result, catalogue, rest::Events};"
+        }
+        (None, Some(rpc)) if streams(rpc) => "use tenon::{Context, Messages, Result, catalogue};",
+        _ => "use tenon::{Context, Result, catalogue};",
+    };
+    let mut imports = vec![runtime.to_owned()];
     imports.extend(Some(modules).filter(|modules| !modules.is_empty()));
     code.imports(imports);
     code.blank();
@@ -60,14 +69,12 @@ pub(crate) fn logic(
     let output = match (operation.rest, operation.rpc, messages) {
         (Some(rest), _, _) => {
             params.extend(request_param(plan, rest.route.request.as_ref(), "_"));
-            body_type(plan, rest.route.response.as_ref())
+            answer_type(plan, rest)
         }
         (None, Some(rpc), Some(messages)) => {
-            params.push(format!(
-                "_req: {}",
-                messages.rust_type(&rpc.method.input, "rpc::")
-            ));
-            messages.rust_type(&rpc.method.output, "rpc::")
+            let input = crate::rpc::input(rpc.method, messages, "rpc::");
+            params.push(format!("_req: {}", input.replace("::tenon::", "")));
+            crate::rpc::output(rpc.method, messages, "rpc::").replace("::tenon::", "")
         }
         _ => "()".to_owned(),
     };

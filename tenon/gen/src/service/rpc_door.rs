@@ -1,6 +1,7 @@
 //! `src/gen/rpc.rs` of the service crate: the RPC door.
 
 use super::{body_type, owned, write_call};
+use crate::rpc;
 use crate::{
     File,
     convert::Conversions,
@@ -34,7 +35,7 @@ pub(crate) fn rpc_door(
                 operation,
                 rpc,
                 function,
-                output: messages.rust_type(&rpc.method.output, "rpc::"),
+                output: rpc::output(rpc.method, messages, "rpc::").replace("::tenon::", "tenon::"),
                 converts_request: conversions
                     .as_mut()
                     .is_none_or(|all| all.request(operation)),
@@ -158,7 +159,7 @@ impl Method<'_> {
             format!(
                 "{}: {}",
                 if unused { "_req" } else { "req" },
-                messages.rust_type(&self.rpc.method.input, "rpc::")
+                rpc::input(self.rpc.method, messages, "rpc::").replace("::tenon::", "tenon::")
             ),
         ];
         let tail = format!(") -> Result<{}> {{", self.output);
@@ -206,6 +207,14 @@ impl Method<'_> {
         let answers = rest.route.response.is_some();
         let head = if answers { "let resp = " } else { "" };
         write_call(code, self.operation, &arguments, head, ".await?;");
+        if self.rpc.method.server_streaming {
+            code.line("let messages = resp.into_messages();");
+            code.line(match self.converts_response {
+                true => "Ok(messages.map(Into::into))".to_owned(),
+                false => format!("Ok(messages.try_map({module}::response_to_rpc))"),
+            });
+            return;
+        }
         code.line(match (self.converts_response, answers) {
             (true, true) => "Ok(resp.into())".to_owned(),
             (true, false) if self.output == "()" => "Ok(())".to_owned(),

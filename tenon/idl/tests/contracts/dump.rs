@@ -135,6 +135,9 @@ fn group(out: &mut String, item: &Group) {
     if item.strict {
         keys.push("strict".to_owned());
     }
+    if item.sse {
+        keys.push("sse".to_owned());
+    }
     keys.extend(
         item.summary
             .as_ref()

@@ -61,6 +61,15 @@ pub trait WardApi: Send + Sync + 'static {
         cx: &::tenon::Context,
         req: SubmitReq,
     ) -> impl Future<Output = ::tenon::Result<SubmitResp>> + Send;
+
+    /// As many events as are asked for
+    ///
+    /// `GET /api/v1/open/count/:upTo`
+    fn count(
+        &self,
+        cx: &::tenon::Context,
+        req: CountReq,
+    ) -> impl Future<Output = ::tenon::Result<::tenon::rest::Events<CountResp>>> + Send;
 }
 
 /// The routes of the contract, as the door serves them.
@@ -103,6 +112,9 @@ pub mod route {
     /// `POST /api/v1/submission`
     pub static SUBMIT: Route =
         Route::new(Method::Post, "/api/v1/submission", "submit").permission("subject.read");
+
+    /// `GET /api/v1/open/count/:upTo`
+    pub static COUNT: Route = Route::new(Method::Get, "/api/v1/open/count/:upTo", "count").events();
 }
 
 /// All routes, answered by `api`.
@@ -129,6 +141,9 @@ pub fn routes<A: WardApi>(api: A) -> ::tenon::rest::Routes {
         )
         .route(&route::SUBMIT, |api, cx, req: SubmitReq| async move {
             api.submit(&cx, req).await
+        })
+        .route(&route::COUNT, |api, cx, req: CountReq| async move {
+            api.count(&cx, req).await
         })
         .build()
 }
@@ -342,4 +357,30 @@ pub struct SubmitResp {
     pub accepted: i64,
     /// `total`
     pub total: i64,
+}
+
+/// `type CountReq`
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CountReq {
+    /// `:upTo` of the path.
+    pub up_to: i64,
+}
+
+impl ::tenon::rest::Bind for CountReq {
+    const BODY: bool = false;
+
+    fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
+        bind::read(parts, |input| {
+            let up_to = input.path("upTo").required();
+            Some(Self { up_to: up_to? })
+        })
+    }
+}
+
+/// `type CountResp`
+#[derive(Debug, Clone, Default, PartialEq, ::tenon::serde::Serialize)]
+#[serde(crate = "::tenon::serde")]
+pub struct CountResp {
+    /// `number`
+    pub number: i64,
 }

@@ -11,6 +11,13 @@ pub trait WardService: Send + Sync + 'static {
         req: EchoReq,
     ) -> impl Future<Output = ::tenon::Result<EchoResp>> + Send;
 
+    /// As many messages as are asked for.
+    fn count(
+        &self,
+        cx: &::tenon::Context,
+        req: CountReq,
+    ) -> impl Future<Output = ::tenon::Result<::tenon::Messages<CountResp>>> + Send;
+
     /// 根据项目ID获取患者列表
     fn get_patients_by_trial(
         &self,
@@ -22,8 +29,12 @@ pub trait WardService: Send + Sync + 'static {
 /// Serves an implementation of [`WardService`] over the network.
 pub fn serve<S: WardService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("ward.WardService", service)
+        .descriptor(DESCRIPTOR)
         .unary(&methods::ECHO, |service, cx, req| async move {
             service.echo(&cx, req).await
+        })
+        .server_stream(&methods::COUNT, |service, cx, req| async move {
+            service.count(&cx, req).await
         })
         .unary(
             &methods::GET_PATIENTS_BY_TRIAL,
@@ -71,6 +82,18 @@ impl WardService for WardClient {
             .await
     }
 
+    async fn count(
+        &self,
+        cx: &::tenon::Context,
+        req: CountReq,
+    ) -> ::tenon::Result<::tenon::Messages<CountResp>> {
+        self.inner
+            .server_stream(cx, &methods::COUNT, req, |service, cx, req| {
+                service.count(cx, req)
+            })
+            .await
+    }
+
     async fn get_patients_by_trial(
         &self,
         cx: &::tenon::Context,
@@ -95,6 +118,12 @@ trait DynWardService: Send + Sync {
         req: EchoReq,
     ) -> ::tenon::rpc::BoxFuture<'a, ::tenon::Result<EchoResp>>;
 
+    fn count<'a>(
+        &'a self,
+        cx: &'a ::tenon::Context,
+        req: CountReq,
+    ) -> ::tenon::rpc::BoxFuture<'a, ::tenon::Result<::tenon::Messages<CountResp>>>;
+
     fn get_patients_by_trial<'a>(
         &'a self,
         cx: &'a ::tenon::Context,
@@ -111,6 +140,14 @@ impl<S: WardService> DynWardService for S {
         Box::pin(WardService::echo(self, cx, req))
     }
 
+    fn count<'a>(
+        &'a self,
+        cx: &'a ::tenon::Context,
+        req: CountReq,
+    ) -> ::tenon::rpc::BoxFuture<'a, ::tenon::Result<::tenon::Messages<CountResp>>> {
+        Box::pin(WardService::count(self, cx, req))
+    }
+
     fn get_patients_by_trial<'a>(
         &'a self,
         cx: &'a ::tenon::Context,
@@ -120,12 +157,19 @@ impl<S: WardService> DynWardService for S {
     }
 }
 
+/// The descriptors of the contract, for reflection: a packed
+/// `google.protobuf.FileDescriptorSet` in base64.
+pub static DESCRIPTOR: &str = include_str!("descriptor.txt");
+
 /// The methods as they stand on the wire.
 pub mod methods {
     use ::tenon::rpc::Method;
 
     /// `rpc echo`
     pub static ECHO: Method = Method::new("/ward.WardService/echo");
+
+    /// `rpc count`
+    pub static COUNT: Method = Method::new("/ward.WardService/count");
 
     /// `rpc getPatientsByTrial`
     pub static GET_PATIENTS_BY_TRIAL: Method = Method::new("/ward.WardService/getPatientsByTrial");
@@ -147,6 +191,24 @@ pub struct EchoResp {
     /// `text`
     #[prost(string, tag = "1")]
     pub text: String,
+}
+
+/// `message CountReq`
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::tenon::prost::Message)]
+#[prost(prost_path = "::tenon::prost")]
+pub struct CountReq {
+    /// `up_to`
+    #[prost(int64, tag = "1")]
+    pub up_to: i64,
+}
+
+/// `message CountResp`
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::tenon::prost::Message)]
+#[prost(prost_path = "::tenon::prost")]
+pub struct CountResp {
+    /// `number`
+    #[prost(int64, tag = "1")]
+    pub number: i64,
 }
 
 /// `message PatientInfo`

@@ -64,16 +64,8 @@ impl Checker<'_> {
             },
             "criticality" => group.criticality = self.criticality(&pair),
             "permission" => group.permission = self.permission(&pair),
-            "strict" => match pair.value.as_str() {
-                "true" => group.strict = true,
-                "false" => group.strict = false,
-                other => {
-                    let diagnostic = self
-                        .at(pair.place, format!("`strict` cannot be `{other}`"))
-                        .expecting(["`true`", "`false`"]);
-                    self.diagnostics.push(diagnostic);
-                }
-            },
+            "strict" => group.strict = self.flag(&pair),
+            "sse" => group.sse = self.flag(&pair),
             "summary" => group.summary = Some(pair.value),
             "tags" => group.tags = list(&pair.value),
             _ => {
@@ -116,6 +108,17 @@ impl Checker<'_> {
                 format!("did you mean `{meant}`? without it the routes lose their guard"),
             );
         }
+    }
+
+    fn flag(&mut self, pair: &Pair) -> bool {
+        if !matches!(pair.value.as_str(), "true" | "false") {
+            let message = format!("`{}` cannot be `{}`", pair.key, pair.value);
+            let diagnostic = self
+                .at(pair.place, message)
+                .expecting(["`true`", "`false`"]);
+            self.diagnostics.push(diagnostic);
+        }
+        pair.value == "true"
     }
 
     fn group_name(&mut self, pair: &Pair) -> Option<String> {

@@ -47,6 +47,9 @@ impl Checker<'_> {
         self.check_handler(&route, group, seen);
         self.check_duplicate(&route, seen);
         self.check_status(&route);
+        if group.sse {
+            self.check_events(&route);
+        }
         // A request that is not understood was reported; its fields are no second error.
         let written = tree
             .child_of_kind(route_node, NodeKind::Request)
@@ -186,6 +189,31 @@ impl Checker<'_> {
                 message,
                 "leave `returns` out, or choose another status",
             );
+        }
+    }
+
+    /// A stream of events needs the type of its events, and a method that has a body.
+    fn check_events(&mut self, route: &Route) {
+        if route.response.is_none() {
+            self.report_with(
+                route.place,
+                format!(
+                    "route `{}` streams events and has no type of them",
+                    route.handler
+                ),
+                "name the type of one event: `returns (Progress)`",
+            );
+        }
+        if matches!(route.method, Method::Head | Method::Options) {
+            let message = format!(
+                "`{}` has no body to stream events in",
+                route.method.as_str()
+            );
+            self.report_with(route.place, message, "use `get` or `post`");
+        }
+        if let Some(status) = route.status.filter(|status| *status != 200) {
+            let message = format!("a stream of events has status 200, not {status}");
+            self.report_with(route.place, message, "leave `status` out");
         }
     }
 

@@ -15,6 +15,7 @@ pub trait EproService: Send + Sync + 'static {
 /// Serves an implementation of [`EproService`] over the network.
 pub fn serve<S: EproService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("epro.EproService", service)
+        .descriptor(DESCRIPTOR)
         .unary(&methods::GET_EPRO_DATA, |service, cx, req| async move {
             service.get_epro_data(&cx, req).await
         })
@@ -83,6 +84,10 @@ impl<S: EproService> DynEproService for S {
         Box::pin(EproService::get_epro_data(self, cx, req))
     }
 }
+
+/// The descriptors of the contract, for reflection: a packed
+/// `google.protobuf.FileDescriptorSet` in base64.
+pub static DESCRIPTOR: &str = include_str!("descriptor.txt");
 
 /// The methods as they stand on the wire.
 pub mod methods {

@@ -22,6 +22,7 @@ pub trait IdentityService: Send + Sync + 'static {
 /// Serves an implementation of [`IdentityService`] over the network.
 pub fn serve<S: IdentityService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("identity.IdentityService", service)
+        .descriptor(DESCRIPTOR)
         .unary(&methods::GET_ACCOUNT, |service, cx, req| async move {
             service.get_account(&cx, req).await
         })
@@ -119,6 +120,10 @@ impl<S: IdentityService> DynIdentityService for S {
         Box::pin(IdentityService::get_keys(self, cx, req))
     }
 }
+
+/// The descriptors of the contract, for reflection: a packed
+/// `google.protobuf.FileDescriptorSet` in base64.
+pub static DESCRIPTOR: &str = include_str!("descriptor.txt");
 
 /// The methods as they stand on the wire.
 pub mod methods {

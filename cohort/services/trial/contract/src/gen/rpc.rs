@@ -29,6 +29,7 @@ pub trait TrialService: Send + Sync + 'static {
 /// Serves an implementation of [`TrialService`] over the network.
 pub fn serve<S: TrialService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("trial.TrialService", service)
+        .descriptor(DESCRIPTOR)
         .unary(&methods::GET_PROGRESS, |service, cx, req| async move {
             service.get_progress(&cx, req).await
         })
@@ -155,6 +156,10 @@ impl<S: TrialService> DynTrialService for S {
         Box::pin(TrialService::get_assignment(self, cx, req))
     }
 }
+
+/// The descriptors of the contract, for reflection: a packed
+/// `google.protobuf.FileDescriptorSet` in base64.
+pub static DESCRIPTOR: &str = include_str!("descriptor.txt");
 
 /// The methods as they stand on the wire.
 pub mod methods {

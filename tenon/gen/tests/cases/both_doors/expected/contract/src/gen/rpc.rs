@@ -43,6 +43,7 @@ pub trait PatientService: Send + Sync + 'static {
 /// Serves an implementation of [`PatientService`] over the network.
 pub fn serve_patient_service<S: PatientService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("patient.v1.PatientService", service)
+        .descriptor(DESCRIPTOR)
         .unary(&methods::GET_PATIENT, |service, cx, req| async move {
             service.get_patient(&cx, req).await
         })
@@ -233,6 +234,7 @@ pub trait PatientAdmin: Send + Sync + 'static {
 /// Serves an implementation of [`PatientAdmin`] over the network.
 pub fn serve_patient_admin<S: PatientAdmin>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("patient.v1.PatientAdmin", service)
+        .descriptor(DESCRIPTOR)
         .unary(&methods::PURGE, |service, cx, req| async move {
             service.purge(&cx, req).await
         })
@@ -297,6 +299,10 @@ impl<S: PatientAdmin> DynPatientAdmin for S {
         Box::pin(PatientAdmin::purge(self, cx, req))
     }
 }
+
+/// The descriptors of the contract, for reflection: a packed
+/// `google.protobuf.FileDescriptorSet` in base64.
+pub static DESCRIPTOR: &str = include_str!("descriptor.txt");
 
 /// The methods as they stand on the wire.
 pub mod methods {

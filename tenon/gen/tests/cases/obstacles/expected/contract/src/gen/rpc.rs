@@ -36,6 +36,7 @@ pub trait Move: Send + Sync + 'static {
 /// Serves an implementation of [`Move`] over the network.
 pub fn serve<S: Move>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("obstacles.Move", service)
+        .descriptor(DESCRIPTOR)
         .unary(&methods::TYPE, |service, cx, req| async move {
             service.r#type(&cx, req).await
         })
@@ -173,6 +174,10 @@ impl<S: Move> DynMove for S {
         Box::pin(Move::a_2(self, cx, req))
     }
 }
+
+/// The descriptors of the contract, for reflection: a packed
+/// `google.protobuf.FileDescriptorSet` in base64.
+pub static DESCRIPTOR: &str = include_str!("descriptor.txt");
 
 /// The methods as they stand on the wire.
 pub mod methods {

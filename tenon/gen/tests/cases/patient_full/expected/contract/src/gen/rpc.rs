@@ -15,6 +15,7 @@ pub trait PatientService: Send + Sync + 'static {
 /// Serves an implementation of [`PatientService`] over the network.
 pub fn serve<S: PatientService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("patient.PatientService", service)
+        .descriptor(DESCRIPTOR)
         .unary(
             &methods::GET_PATIENTS_BY_TRIAL,
             |service, cx, req| async move { service.get_patients_by_trial(&cx, req).await },
@@ -87,6 +88,10 @@ impl<S: PatientService> DynPatientService for S {
         Box::pin(PatientService::get_patients_by_trial(self, cx, req))
     }
 }
+
+/// The descriptors of the contract, for reflection: a packed
+/// `google.protobuf.FileDescriptorSet` in base64.
+pub static DESCRIPTOR: &str = include_str!("descriptor.txt");
 
 /// The methods as they stand on the wire.
 pub mod methods {
