@@ -8,6 +8,7 @@ mod messages;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tenon_core::{Code, Messages};
 
 use crate::{Method, Service, health};
@@ -20,8 +21,12 @@ static V1: Method = Method::new("/grpc.reflection.v1.ServerReflection/ServerRefl
 static V1_ALPHA: Method =
     Method::new("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");
 
-/// What this crate serves itself.
-const OWN: &str = include_str!("reflection/descriptor.txt");
+/// The descriptors of what this crate serves itself.
+fn own() -> Bytes {
+    let text = include_str!("reflection/descriptor.txt");
+    let service = Service::builder(health::NAME, ()).descriptor_text(text);
+    service.build().descriptor()
+}
 
 /// Both versions, over what these services say of themselves.
 pub(crate) fn services(served: &[Service]) -> [Service; 2] {
@@ -35,8 +40,8 @@ pub(crate) fn services(served: &[Service]) -> [Service; 2] {
         .collect();
     names.sort();
     let mut index = Index::default();
-    for text in served.iter().map(Service::descriptor).chain([OWN]) {
-        index.add(text);
+    for set in served.iter().map(Service::descriptor).chain([own()]) {
+        index.add(set);
     }
     let told = Arc::new(Told { names, index });
     methods.map(|method| {

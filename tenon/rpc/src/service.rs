@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use prost::Message;
 use tenon_core::{Context, Error, Messages, Result};
@@ -12,7 +13,7 @@ use crate::{BoxFuture, Method, catalogue, frame};
 pub struct Service {
     name: &'static str,
     methods: Vec<Operation>,
-    descriptor: &'static str,
+    descriptor: Bytes,
 }
 
 impl Service {
@@ -23,7 +24,7 @@ impl Service {
             service: Self {
                 name,
                 methods: Vec::new(),
-                descriptor: "",
+                descriptor: Bytes::new(),
             },
         }
     }
@@ -38,10 +39,10 @@ impl Service {
         self.methods.iter().map(|operation| operation.method)
     }
 
-    /// The `google.protobuf.FileDescriptorSet` of the contract, encoded and in base64 (lines that
-    /// begin with `#` are none of it); empty when it was not given.
-    pub fn descriptor(&self) -> &'static str {
-        self.descriptor
+    /// The `google.protobuf.FileDescriptorSet` of the contract, encoded; empty when it was not
+    /// given.
+    pub fn descriptor(&self) -> Bytes {
+        self.descriptor.clone()
     }
 
     pub(crate) fn into_methods(self) -> Vec<Operation> {
@@ -57,11 +58,27 @@ pub struct Builder<S> {
 }
 
 impl<S: Send + Sync + 'static> Builder<S> {
-    /// What reflection tells of the service: a `google.protobuf.FileDescriptorSet`, encoded and in
-    /// base64. Lines that begin with `#` are none of it.
+    /// What reflection tells of the service, and what it is transcoded by: a
+    /// `google.protobuf.FileDescriptorSet`, encoded.
     #[must_use]
-    pub fn descriptor(mut self, set: &'static str) -> Self {
-        self.service.descriptor = set;
+    pub fn descriptor(mut self, set: &'static [u8]) -> Self {
+        self.service.descriptor = Bytes::from_static(set);
+        self
+    }
+
+    /// The same in base64, as generated contracts carry it. Lines that begin with `#` are none
+    /// of it; a text that is no base64 counts as none.
+    #[must_use]
+    pub fn descriptor_text(mut self, text: &str) -> Self {
+        let packed: String = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(str::trim)
+            .collect();
+        self.service.descriptor = match STANDARD.decode(packed) {
+            Ok(set) => set.into(),
+            Err(_) => Bytes::new(),
+        };
         self
     }
 

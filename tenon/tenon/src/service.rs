@@ -204,7 +204,7 @@ impl Service {
             None => (None, serde_json::Value::Null),
         };
         #[cfg(feature = "gateway")]
-        let descriptors: Vec<&'static [u8]> = self
+        let descriptors: Vec<_> = self
             .rpc_services
             .iter()
             .map(tenon_rpc::Service::descriptor)
@@ -228,6 +228,7 @@ impl Service {
         let transcoded = match self.transcode {
             Some((config, transcode)) => {
                 let door = rpc.as_ref().map(|(_, door)| door.clone());
+                let descriptors: Vec<&[u8]> = descriptors.iter().map(AsRef::as_ref).collect();
                 let gateway = transcoded(&self.name, door, &descriptors, &transcode, runtime)?;
                 Some((config, gateway))
             }

@@ -169,7 +169,7 @@ impl Writer<'_> {
             return;
         }
         code.open(format!("::tenon::rpc::Service::builder({name}, service)"));
-        code.line(".descriptor(DESCRIPTOR)");
+        code.line(".descriptor_text(DESCRIPTOR)");
         for rpc in self.methods {
             let function = self.function(rpc);
             code.closure_call(

@@ -2,12 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use prost::Message;
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
-    FileDescriptorSet,
 };
+
+/// A `FileDescriptorSet` whose files stay as they are: reading them would lose the options that
+/// are extensions, such as `google.api.http`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Set {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    file: Vec<Vec<u8>>,
+}
 
 /// The descriptors that the services of a door carry.
 #[derive(Default)]
@@ -26,25 +33,19 @@ struct File {
 }
 
 impl Index {
-    /// Adds a `FileDescriptorSet` in base64. What cannot be read is left out: a service works
+    /// Adds an encoded `FileDescriptorSet`. What cannot be read is left out: a service works
     /// without its descriptors, and reflection then does not find it.
-    pub(super) fn add(&mut self, text: &str) {
-        let packed: String = text
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(str::trim)
-            .collect();
-        let set = STANDARD
-            .decode(packed)
-            .ok()
-            .and_then(|bytes| FileDescriptorSet::decode(bytes.as_slice()).ok());
-        let Some(set) = set else {
+    pub(super) fn add(&mut self, set: Bytes) {
+        let Ok(set) = Set::decode(set) else {
             tracing::warn!("a service carries descriptors that cannot be read");
             return;
         };
-        for file in set.file {
-            if !self.files.contains_key(file.name()) {
-                self.add_file(&file);
+        for encoded in set.file {
+            let file = FileDescriptorProto::decode(encoded.as_slice());
+            if let Ok(file) = file
+                && !self.files.contains_key(file.name())
+            {
+                self.add_file(&file, encoded);
             }
         }
     }
@@ -82,7 +83,7 @@ impl Index {
         Some(known.map_or_else(Vec::new, |known| known.keys().copied().collect()))
     }
 
-    fn add_file(&mut self, file: &FileDescriptorProto) {
+    fn add_file(&mut self, file: &FileDescriptorProto, encoded: Vec<u8>) {
         let (name, package) = (file.name(), file.package());
         for message in &file.message_type {
             self.add_message(name, package, message);
@@ -100,7 +101,7 @@ impl Index {
             }
         }
         let added = File {
-            encoded: file.encode_to_vec(),
+            encoded,
             imports: file.dependency.clone(),
         };
         self.files.insert(name.to_owned(), added);
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn every_kind_of_symbol_is_found_in_its_file() {
         let mut index = Index::default();
-        index.add(super::super::OWN);
+        index.add(super::super::own());
         for symbol in [
             "grpc.health.v1.Health",
             "grpc.health.v1.Health.Watch",
@@ -208,19 +209,16 @@ mod tests {
             }],
             ..FileDescriptorProto::default()
         };
-        let set = FileDescriptorSet {
+        let set = Set {
             file: vec![
-                file("c.proto", &[], &[]),
-                file("b.proto", &["c.proto"], &[7, 5]),
-                file("a.proto", &["b.proto", "c.proto", "absent.proto"], &[]),
+                file("c.proto", &[], &[]).encode_to_vec(),
+                file("b.proto", &["c.proto"], &[7, 5]).encode_to_vec(),
+                file("a.proto", &["b.proto", "c.proto", "absent.proto"], &[]).encode_to_vec(),
             ],
         };
         let mut index = Index::default();
-        index.add(&format!(
-            "# a comment\n{}\n",
-            STANDARD.encode(set.encode_to_vec())
-        ));
-        index.add("not base64");
+        index.add(set.encode_to_vec().into());
+        index.add(Bytes::from_static(b"no descriptors"));
         let mut found = names(index.symbol("a.M"));
         assert_eq!(found[0], "a.proto");
         found.sort();

@@ -29,7 +29,7 @@ pub trait WardService: Send + Sync + 'static {
 /// Serves an implementation of [`WardService`] over the network.
 pub fn serve<S: WardService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("ward.WardService", service)
-        .descriptor(DESCRIPTOR)
+        .descriptor_text(DESCRIPTOR)
         .unary(&methods::ECHO, |service, cx, req| async move {
             service.echo(&cx, req).await
         })

@@ -15,7 +15,7 @@ pub trait EproService: Send + Sync + 'static {
 /// Serves an implementation of [`EproService`] over the network.
 pub fn serve<S: EproService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("epro.EproService", service)
-        .descriptor(DESCRIPTOR)
+        .descriptor_text(DESCRIPTOR)
         .unary(&methods::GET_EPRO_DATA, |service, cx, req| async move {
             service.get_epro_data(&cx, req).await
         })

@@ -22,7 +22,7 @@ pub trait IdentityService: Send + Sync + 'static {
 /// Serves an implementation of [`IdentityService`] over the network.
 pub fn serve<S: IdentityService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("identity.IdentityService", service)
-        .descriptor(DESCRIPTOR)
+        .descriptor_text(DESCRIPTOR)
         .unary(&methods::GET_ACCOUNT, |service, cx, req| async move {
             service.get_account(&cx, req).await
         })

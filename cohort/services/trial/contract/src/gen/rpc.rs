@@ -29,7 +29,7 @@ pub trait TrialService: Send + Sync + 'static {
 /// Serves an implementation of [`TrialService`] over the network.
 pub fn serve<S: TrialService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("trial.TrialService", service)
-        .descriptor(DESCRIPTOR)
+        .descriptor_text(DESCRIPTOR)
         .unary(&methods::GET_PROGRESS, |service, cx, req| async move {
             service.get_progress(&cx, req).await
         })

@@ -43,7 +43,7 @@ pub trait PatientService: Send + Sync + 'static {
 /// Serves an implementation of [`PatientService`] over the network.
 pub fn serve_patient_service<S: PatientService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("patient.v1.PatientService", service)
-        .descriptor(DESCRIPTOR)
+        .descriptor_text(DESCRIPTOR)
         .unary(&methods::GET_PATIENT, |service, cx, req| async move {
             service.get_patient(&cx, req).await
         })
@@ -234,7 +234,7 @@ pub trait PatientAdmin: Send + Sync + 'static {
 /// Serves an implementation of [`PatientAdmin`] over the network.
 pub fn serve_patient_admin<S: PatientAdmin>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("patient.v1.PatientAdmin", service)
-        .descriptor(DESCRIPTOR)
+        .descriptor_text(DESCRIPTOR)
         .unary(&methods::PURGE, |service, cx, req| async move {
             service.purge(&cx, req).await
         })

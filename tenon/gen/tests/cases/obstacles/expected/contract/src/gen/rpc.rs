@@ -36,7 +36,7 @@ pub trait Move: Send + Sync + 'static {
 /// Serves an implementation of [`Move`] over the network.
 pub fn serve<S: Move>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("obstacles.Move", service)
-        .descriptor(DESCRIPTOR)
+        .descriptor_text(DESCRIPTOR)
         .unary(&methods::TYPE, |service, cx, req| async move {
             service.r#type(&cx, req).await
         })

@@ -15,7 +15,7 @@ pub trait PatientService: Send + Sync + 'static {
 /// Serves an implementation of [`PatientService`] over the network.
 pub fn serve<S: PatientService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("patient.PatientService", service)
-        .descriptor(DESCRIPTOR)
+        .descriptor_text(DESCRIPTOR)
         .unary(
             &methods::GET_PATIENTS_BY_TRIAL,
             |service, cx, req| async move { service.get_patients_by_trial(&cx, req).await },

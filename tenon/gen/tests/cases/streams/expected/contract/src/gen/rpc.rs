@@ -50,7 +50,7 @@ pub trait FeedService: Send + Sync + 'static {
 /// Serves an implementation of [`FeedService`] over the network.
 pub fn serve<S: FeedService>(service: S) -> ::tenon::rpc::Service {
     ::tenon::rpc::Service::builder("feed.FeedService", service)
-        .descriptor(DESCRIPTOR)
+        .descriptor_text(DESCRIPTOR)
         .unary(&methods::ONE, |service, cx, req| async move {
             service.one(&cx, req).await
         })
