@@ -148,7 +148,7 @@ fn a_configuration_is_checked_without_a_start() {
         ]);
         (output.status.code().unwrap(), said(&output).1)
     };
-    let sound = "rest: { listen: \"203.0.113.1:1\" }\nclients: { trial: { endpoints: [\"trial:9102\"] } }\n";
+    let sound = "rest: { listen: \"203.0.113.1:1\" }\nclients: { trial: { endpoints: [\"trial:9102\"], plaintext: allowed } }\n";
     assert_eq!(check(sound), (0, String::new()), "nothing was to be opened");
     let (code, told) = check("clients: { trial: { endpoint: [\"trial:9102\"] } }\n");
     assert!(
