@@ -160,6 +160,7 @@ async fn ward(keys: &Path, second: &str) -> anyhow::Result<()> {
         registration: Default::default(),
         store: Default::default(),
         log: LogConfig::default(),
+        traces: Default::default(),
     };
     let runtime = Runtime::default();
     let open = ward::build(config).await?.open(&runtime)?;

@@ -193,6 +193,7 @@ impl Log {
                 Format::Json => LogFormat::Json,
                 Format::Pretty => LogFormat::Pretty,
             },
+            ..LogConfig::default()
         }
     }
 }

@@ -9,7 +9,7 @@ use tenon::{
     Clock, Open, Process, Runtime, StartError, SystemClock,
     config::{
         AdminConfig, AuthConfig, KeyConfig, LogConfig, Plaintext, RestConfig, RpcConfig,
-        ServerTlsConfig, StoreConfig,
+        ServerTlsConfig, StoreConfig, TracesConfig,
     },
     gateway::{docs, openapi},
     rest::{self, axum::Router},
@@ -156,6 +156,7 @@ impl Settings {
             registration: None,
             log: LogConfig::default(),
             administrator_password: None,
+            traces: TracesConfig::default(),
         }
     }
 

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Findings) => ExitCode::FAILURE,
         Err(problem) => {
+            tenon::telemetry::logs::flush();
             screen::tell(format_args!("error: {problem:#}"));
             ExitCode::FAILURE
         }

@@ -13,12 +13,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use patient_contract::rpc::PatientClient;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use tenon::{
     Clock, Process, Runtime, Service, StartError, SystemClock,
     config::{
         self, AdminConfig, ClientsConfig, ConfigError, LogConfig, RegistrationConfig, RestConfig,
-        StoreConfig,
+        StoreConfig, TracesConfig,
     },
     rpc::Channel,
     supervisor, telemetry,
@@ -125,7 +125,8 @@ async fn build(service: Served, file: &Path) -> Result<Built> {
         Served::Gateway => {
             let config: gateway::Config = config::load(file)?;
             let parts = Parts::new(file, &config.log)?;
-            Ok(gateway::process(config, parts.runtime, clock)?.into())
+            let process = gateway::process(config, parts.runtime, clock)?;
+            Ok(process.configured::<gateway::Config>(file)?.into())
         }
         Served::Progress => {
             let config: ProgressConfig = config::load(file)?;
@@ -133,7 +134,9 @@ async fn build(service: Served, file: &Path) -> Result<Built> {
             let trial = TrialClient::remote(parts.channel("trial", &config.clients)?);
             let service = progress::build(trial).service(config.rest);
             let service = service.registration(config.registration);
-            Ok(parts.process(service, config.admin)?.into())
+            Ok(parts
+                .process::<ProgressConfig>(service, config.admin)?
+                .into())
         }
     }
 }
@@ -145,7 +148,7 @@ async fn identity(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
     let password = config.administrator_password.clone();
     let built = identity::build(config, clock).await?;
     Ok(Built {
-        process: parts.process(built.service, admin)?,
+        process: parts.process::<identity::Config>(built.service, admin)?,
         accounts: Some((built.context, password)),
         _lock: Some(lock),
     })
@@ -162,7 +165,7 @@ async fn trial(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
     let service = built.map_err(StartError::from)?.service;
     Ok(Built {
         _lock: Some(lock),
-        ..parts.process(service, admin)?.into()
+        ..parts.process::<trial::Config>(service, admin)?.into()
     })
 }
 
@@ -177,7 +180,7 @@ async fn patient(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
     let service = built.map_err(StartError::from)?.service;
     Ok(Built {
         _lock: Some(lock),
-        ..parts.process(service, admin)?.into()
+        ..parts.process::<patient::Config>(service, admin)?.into()
     })
 }
 
@@ -192,7 +195,7 @@ async fn epro(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
     let built = epro::build(config, clients, clock).await?;
     Ok(Built {
         _lock: Some(lock),
-        ..parts.process(built.service, admin)?.into()
+        ..parts.process::<epro::Config>(built.service, admin)?.into()
     })
 }
 
@@ -213,6 +216,13 @@ struct ProgressConfig {
     /// The log.
     #[serde(default)]
     log: LogConfig,
+    /// The traces.
+    #[serde(default)]
+    #[expect(
+        dead_code,
+        reason = "read here for its strictness, and acted upon by the process"
+    )]
+    traces: TracesConfig,
 }
 
 /// What every process is put together from.
@@ -250,8 +260,14 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn process(self, service: Service, admin: AdminConfig) -> Result<Process, ConfigError> {
+    /// The process of a service, whose file holds a `C`.
+    fn process<C: DeserializeOwned>(
+        self,
+        service: Service,
+        admin: AdminConfig,
+    ) -> Result<Process, ConfigError> {
         let open = service.open(&self.runtime)?;
-        Ok(open.serve(Process::new(self.runtime))?.admin(admin))
+        let process = open.serve(Process::new(self.runtime))?.admin(admin);
+        process.configured::<C>(self.file)
     }
 }

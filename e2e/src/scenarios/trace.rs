@@ -1,9 +1,14 @@
 //! One trace from the client through every service on the way.
 
+use std::time::Duration;
+
 use tenon::TraceContext;
 use uuid::Uuid;
 
 use crate::{cast::Actor, phq9, run::Outcome, world::World};
+
+/// How long a line may take from the answer to the file.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Answers carry the client's trace id, and so does the access log of every service on the way.
 pub(super) async fn the_clients_trace_id_is_in_every_log_on_the_way(world: &World) -> Outcome {
@@ -29,9 +34,18 @@ pub(super) async fn the_clients_trace_id_is_in_every_log_on_the_way(world: &Worl
         false => &["up"],
     };
     for process in on_the_way {
-        let log = std::fs::read_to_string(world.logged(process)).unwrap();
-        let lines = log.lines().filter(|line| line.contains(&trace_id)).count();
-        assert!(lines > 0, "{process} does not log the trace");
+        let has_trace = || {
+            let log = std::fs::read_to_string(world.logged(process)).unwrap();
+            log.lines().any(|line| line.contains(&trace_id))
+        };
+        // Lines are written a moment after the answer.
+        let found = async {
+            while !has_trace() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        assert!(found.is_ok(), "{process} does not log the trace");
     }
     // Without one, each request begins a trace of its own.
     let path = "/api/v1/patient";

@@ -4,7 +4,7 @@
 use tenon::{
     config::{
         AdminConfig, AuthConfig, ClientsConfig, LogConfig, RegistrationConfig, RestConfig,
-        RpcConfig, StoreConfig,
+        RpcConfig, StoreConfig, TracesConfig,
     },
     serde::Deserialize,
 };
@@ -39,4 +39,7 @@ pub struct Config {
     /// The log.
     #[serde(default)]
     pub log: LogConfig,
+    /// The traces.
+    #[serde(default)]
+    pub traces: TracesConfig,
 }

@@ -69,6 +69,7 @@ struct Inner {
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     queue: usize,
+    size: usize,
 }
 
 impl Passwords {
@@ -85,8 +86,21 @@ impl Passwords {
                 permits: Arc::new(Semaphore::new(running.max(1))),
                 waiting: AtomicUsize::new(0),
                 queue: waiting,
+                size: running.max(1),
             }),
         }
+    }
+
+    /// How many passwords are hashed or verified now.
+    pub fn running(&self) -> usize {
+        self.inner
+            .size
+            .saturating_sub(self.inner.permits.available_permits())
+    }
+
+    /// How many wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.inner.waiting.load(Ordering::Relaxed)
     }
 
     /// Hashes a password with a new random salt. Answers a PHC string, `$argon2id$v=19$...`.

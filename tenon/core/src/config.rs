@@ -16,6 +16,7 @@ mod resilience;
 mod sources;
 mod store;
 mod tls;
+mod traces;
 
 use std::{
     fmt,
@@ -32,24 +33,32 @@ pub use gateway::{
     GatewayConfig, HeaderRulesConfig, HeadersConfig, MappingConfig, RouteConfig, TranscodeConfig,
     UpstreamConfig,
 };
-pub use log::{LogConfig, LogFormat, LogLevel};
+pub use log::{LogConfig, LogFileConfig, LogFormat, LogLevel};
 pub use profiling::{HeapProfiling, ProfilingConfig};
 pub use registration::RegistrationConfig;
 pub use resilience::{Guards, RateLimitBy, RateLimitConfig, SharedLimitsConfig, SheddingConfig};
 pub use sources::{DnsConfig, EtcdConfig, KubernetesConfig, PortName};
 pub use store::StoreConfig;
 pub use tls::{ClientAuth, ClientTlsConfig, Plaintext, ServerTlsConfig};
+pub use traces::TracesConfig;
 
 /// Loads the file as `T`, usually a struct with the sections of this module and its own keys.
 ///
 /// # Errors
 /// The file is missing, is not YAML, or does not fit `T`.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|cause| ConfigError {
+    parse(&read(path)?, path)
+}
+
+/// The text of the file.
+///
+/// # Errors
+/// The file is missing or no text.
+pub fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|cause| ConfigError {
         path: path.to_owned(),
         problem: format!("the file could not be read: {cause}; pass its path with --config"),
-    })?;
-    parse(&text, path)
+    })
 }
 
 /// Reads `text` as `T`; `path` is for the error text only.

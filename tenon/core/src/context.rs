@@ -34,6 +34,8 @@ struct Inner {
     deadline: Option<Instant>,
     cancel: CancellationToken,
     trace: TraceContext,
+    /// What other tracers keep in the trace.
+    trace_state: Option<Arc<str>>,
     principal: Option<Arc<Principal>>,
     values: Option<Arc<Node>>,
 }
@@ -54,6 +56,7 @@ impl Context {
                 deadline: None,
                 cancel: CancellationToken::new(),
                 trace: TraceContext::new(),
+                trace_state: None,
                 principal: None,
                 values: None,
             }),
@@ -71,6 +74,7 @@ impl Context {
             deadline,
             cancel,
             trace,
+            trace_state: None,
             principal: None,
             values: None,
         };
@@ -110,6 +114,13 @@ impl Context {
     #[must_use]
     pub fn with_trace(&self, trace: TraceContext) -> Self {
         self.derive(|inner| inner.trace = trace)
+    }
+
+    /// The same context with what other tracers keep in its trace (`tracestate`), which is passed
+    /// on with every call and never read.
+    #[must_use]
+    pub fn with_trace_state(&self, state: impl Into<Arc<str>>) -> Self {
+        self.derive(|inner| inner.trace_state = Some(state.into()))
     }
 
     /// The same context with its verified caller.
@@ -160,6 +171,11 @@ impl Context {
     /// The trace and span of the call.
     pub fn trace(&self) -> &TraceContext {
         &self.inner.trace
+    }
+
+    /// What other tracers keep in the trace.
+    pub fn trace_state(&self) -> Option<&str> {
+        self.inner.trace_state.as_deref()
     }
 
     /// The verified caller, if the door demanded one.

@@ -2,35 +2,53 @@
 //!
 //! Source: <https://www.w3.org/TR/trace-context/>, section 3.2. A malformed header starts a new
 //! trace; a version from the future is read by its prefix.
+//!
+//! [`within`] tells the log which trace the running thread works for, so that each line written
+//! on the way of a request carries its trace id, whoever writes it.
 
 use std::{
+    cell::Cell,
     fmt,
+    future::Future,
     hash::{BuildHasher, Hasher, RandomState},
+    pin::pin,
 };
+
+use crate::span;
+
+thread_local! {
+    /// The trace that this thread works for; 0 for none.
+    static CURRENT: Cell<u128> = const { Cell::new(0) };
+}
 
 /// The trace and span of a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
     trace_id: u128,
     span_id: u64,
+    /// 0 where a trace begins, or where the span is somebody else's.
+    parent_id: u64,
     sampled: bool,
 }
 
 impl TraceContext {
-    /// A new trace with a new span.
+    /// A new trace with a new span. Whether it is recorded is decided here, by the ratio of
+    /// [`span::set_sample_ratio`], for all services that it will pass.
     pub fn new() -> Self {
         let trace_id = u128::from(random()) << 64 | u128::from(random());
         Self {
             trace_id: trace_id.max(1),
             span_id: random().max(1),
-            sampled: true,
+            parent_id: 0,
+            sampled: span::samples(trace_id),
         }
     }
 
-    /// A new span in the same trace.
+    /// A new span in the same trace, below this one.
     pub fn child(&self) -> Self {
         Self {
             span_id: random().max(1),
+            parent_id: self.span_id,
             ..*self
         }
     }
@@ -54,6 +72,7 @@ impl TraceContext {
         (trace_id != 0 && span_id != 0).then_some(Self {
             trace_id,
             span_id,
+            parent_id: 0,
             sampled: flags & 1 == 1,
         })
     }
@@ -73,6 +92,72 @@ impl TraceContext {
     /// Whether the caller records this trace.
     pub fn sampled(&self) -> bool {
         self.sampled
+    }
+
+    /// The trace id as 16 bytes, the span id as 8, and the id of the span above if it is known.
+    pub fn ids(&self) -> ([u8; 16], [u8; 8], Option<[u8; 8]>) {
+        let parent = (self.parent_id != 0).then(|| self.parent_id.to_be_bytes());
+        (
+            self.trace_id.to_be_bytes(),
+            self.span_id.to_be_bytes(),
+            parent,
+        )
+    }
+}
+
+/// The header with what other tracers keep in a trace.
+pub const STATE: &str = "tracestate";
+
+/// The longest list of other tracers that is passed on: what the specification asks for at least
+/// (section 3.3.1.5).
+const STATE_MAX: usize = 512;
+
+/// The values of `tracestate` as one, to be passed on unread; `None` where there is nothing, or
+/// what cannot be passed on.
+pub fn state<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<String> {
+    let mut state = String::new();
+    for value in values {
+        let text = str::from_utf8(value).ok()?.trim();
+        let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if !printable || state.len() + text.len() >= STATE_MAX {
+            return None;
+        }
+        if !state.is_empty() && !text.is_empty() {
+            state.push(',');
+        }
+        state.push_str(text);
+    }
+    (!state.is_empty()).then_some(state)
+}
+
+/// Runs `work`; each log line that is written in one of its steps carries the trace id.
+pub async fn within<F: Future>(trace: &TraceContext, work: F) -> F::Output {
+    let mut work = pin!(work);
+    let id = trace.trace_id;
+    std::future::poll_fn(|cx| {
+        let _restored = Entered(CURRENT.replace(id));
+        work.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// The 32 hexadecimal digits of the trace that this thread works for, for the log.
+pub fn current_id() -> Option<[u8; 32]> {
+    // A thread that is ending works for nobody.
+    let id = CURRENT.try_with(Cell::get).unwrap_or(0);
+    (id != 0).then(|| {
+        let mut digits = [0; 32];
+        write_digits(&mut digits, id);
+        digits
+    })
+}
+
+/// Puts back what was there before, also when the step panics.
+struct Entered(u128);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
     }
 }
 
@@ -150,6 +235,42 @@ mod tests {
         let traces: std::collections::HashSet<_> = all.iter().map(|t| t.trace_id).collect();
         let spans: std::collections::HashSet<_> = all.iter().map(|t| t.span_id).collect();
         assert_eq!((traces.len(), spans.len()), (2000, 2000));
+    }
+
+    #[tokio::test]
+    async fn the_thread_knows_its_trace_while_it_works_for_it() {
+        let (outer, inner) = (TraceContext::new(), TraceContext::new());
+        let id = || current_id().map(|digits| String::from_utf8(digits.to_vec()).unwrap());
+        let work = async {
+            assert_eq!(id(), Some(outer.trace_id()));
+            within(&inner, async {
+                tokio::task::yield_now().await;
+                assert_eq!(id(), Some(inner.trace_id()));
+            })
+            .await;
+            assert_eq!(id(), Some(outer.trace_id()));
+            tokio::task::yield_now().await;
+            panic!("a panic leaves nothing behind");
+        };
+        let ended = crate::panics::contain(within(&outer, work)).await;
+        let _: crate::panics::Panicked = ended.map(|(): ()| ()).unwrap_err();
+        assert_eq!(id(), None);
+    }
+
+    #[test]
+    fn what_other_tracers_keep_is_one_list() {
+        let one = |values: &[&str]| state(values.iter().map(|value| value.as_bytes()));
+        assert_eq!(one(&["a=1", "", "b=2,c=3"]).as_deref(), Some("a=1,b=2,c=3"));
+        for bad in ["", "a=\u{7}", "a=é", &"x".repeat(512)] {
+            assert_eq!(one(&[bad]), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_child_knows_its_parent() {
+        let root = TraceContext::parse(GOOD).unwrap();
+        assert_eq!(root.ids().2, None);
+        assert_eq!(root.child().ids().2, Some(root.ids().1));
     }
 
     #[test]

@@ -156,7 +156,7 @@ const CONFIG: &str = r#"// Scaffolded by tenon once; yours to edit.
 use tenon::{
     config::{
         AdminConfig, AuthConfig, ClientsConfig, LogConfig, RegistrationConfig, RestConfig,
-        RpcConfig, StoreConfig,
+        RpcConfig, StoreConfig, TracesConfig,
     },
     serde::Deserialize,
 };
@@ -191,6 +191,9 @@ pub struct Config {
     /// The log.
     #[serde(default)]
     pub log: LogConfig,
+    /// The traces.
+    #[serde(default)]
+    pub traces: TracesConfig,
 }
 "#;
 
@@ -430,8 +433,30 @@ admin:
 #   batchMax: 512
 
 log:
-  # error, warn, info, debug or trace.
+  # error, warn, info, debug or trace. May change while the service runs.
   level: info
   # json for machines, pretty for people.
   format: json
+  # How many lines one place in the code may write in a second; further ones are counted. 0 writes
+  # all; the access and security logs are never thinned. May change while the service runs.
+  repeatsMax: 100
+  # Writes to a file instead of standard error.
+  # file:
+  #   # Its folder must exist; ended files stand beside it.
+  #   path: NAME.log
+  #   # The size in bytes at which it ends, and whether it ends with each day (UTC).
+  #   maxBytes: 104857600
+  #   daily: true
+  #   # How many ended files are kept, and whether they are compressed.
+  #   keep: 7
+  #   gzip: true
+
+# The traces of requests.
+traces:
+  # The OpenTelemetry collector (OTLP over gRPC); needs the feature `otlp` of tenon in Cargo.toml.
+  # endpoint: http://127.0.0.1:4317
+  # Which part of the traces that begin here is recorded, 0 to 1. May change while the service runs.
+  sampleRatio: 1.0
+  # How long one export may take.
+  timeout: 10s
 "#;

@@ -157,6 +157,8 @@ pub struct Field {
     pub range: Option<Range>,
     /// `string`: the number or boolean travels inside a JSON string.
     pub string_encoded: bool,
+    /// `personal`: what identifies or describes a person, and is never printed.
+    pub personal: bool,
     /// The field refers to its own type without a list or map in between; a Rust field needs
     /// a box. Only fields with `optional` can have it.
     pub boxed: bool,

@@ -1,10 +1,17 @@
-//! What is written of each request: one line in the access log, one count in the metrics, and for
-//! failures of the service one error line with its causes. Never a raw path, query, body or token.
+//! What is written of each request: one line in the access log, one count in the metrics, a span
+//! where the trace is recorded, and for failures of the service one error line with its causes.
+//! Never a raw path, query, body or token.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::Method;
-use tenon_core::{Principal, TraceContext};
+use tenon_core::{
+    Principal, TraceContext,
+    span::{self, Kind, Span},
+};
 use tenon_telemetry::{HttpRoute, InFlight, Metrics};
 use tokio::time::Instant;
 
@@ -58,10 +65,12 @@ impl<'a> Journal<'a> {
     pub fn close(mut self, response: &Response) {
         self.open = false;
         let status = response.status().as_u16();
+        let mut code = None;
         if let Some(Failure(error)) = response.extensions().get::<Failure>()
             && status >= 500
             && !error.is_refusal()
         {
+            code = Some(error.code());
             tracing::error!(
                 service = self.service,
                 method = method_name(&self.method),
@@ -73,10 +82,10 @@ impl<'a> Journal<'a> {
                 "the request failed"
             );
         }
-        self.write(status);
+        self.write(status, code);
     }
 
-    fn write(&self, status: u16) {
+    fn write(&self, status: u16, failure: Option<&str>) {
         let elapsed = self.started.elapsed();
         if let Some((metrics, _)) = &self.metrics {
             metrics.record(status, elapsed);
@@ -91,13 +100,36 @@ impl<'a> Journal<'a> {
             trace_id = self.trace.trace_id(),
             caller = self.caller.as_ref().map(|caller| caller.subject()),
         );
+        span::record(&self.trace, || self.span(status, failure, elapsed));
+    }
+
+    /// Named by OpenTelemetry's conventions for HTTP servers: only what is the service's own fault
+    /// is an error.
+    fn span(&self, status: u16, failure: Option<&str>, elapsed: Duration) -> Span {
+        let method = method_name(&self.method);
+        let failed =
+            (status >= 500).then(|| failure.map_or_else(|| status.to_string(), str::to_owned));
+        Span {
+            trace: self.trace,
+            kind: Kind::Server,
+            service: Some(self.service.to_owned()),
+            name: format!("{method} {}", self.route).into(),
+            ended: SystemTime::now(),
+            elapsed,
+            failure: failed,
+            attributes: vec![
+                ("http.request.method", method.into()),
+                ("http.route", self.route.to_owned().into()),
+                ("http.response.status_code", status.into()),
+            ],
+        }
     }
 }
 
 impl Drop for Journal<'_> {
     fn drop(&mut self) {
         if self.open {
-            self.write(CALLER_LEFT);
+            self.write(CALLER_LEFT, None);
         }
     }
 }

@@ -21,6 +21,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::{
     Context, Error, PeerIdentity, Result, TraceContext, catalogue, context::CancelGuard, panics,
+    trace::within,
 };
 use tenon_profile::{Label, handler, labelled};
 use tenon_resilience::{Quota, breaker::Permit, shedder::Flight};
@@ -60,9 +61,10 @@ impl Onion {
             deadline::patience(request.headers(), self.timeout),
         );
         let (cx, guard) = Context::incoming(trace, Some(came + allowed));
+        let cx = trace::with_state(cx, request.headers());
         let mut visit = self.visit(&request, trace, came, allowed);
         let work = panics::contain(self.answer(cx, request, &mut visit));
-        let outcome = work
+        let outcome = within(&trace, work)
             .await
             .unwrap_or_else(|panicked| Err(Error::internal("end the request", panicked)));
         let mut response =

@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tenon_core::TraceContext;
+use tenon_core::{Context, TraceContext, trace};
 
 /// W3C Trace Context: the trace and span of who calls.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What other tracers keep in the trace; passed on as it came.
+pub const TRACESTATE: HeaderName = HeaderName::from_static(trace::STATE);
 /// The trace id alone, for people who report a problem.
 pub const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
@@ -20,6 +22,18 @@ pub fn caller(headers: &HeaderMap) -> Option<TraceContext> {
     match (values.next()?, values.next()) {
         (only, None) => TraceContext::parse(only.to_str().ok()?),
         _ => None,
+    }
+}
+
+/// The context with what other tracers keep in the caller's trace, for the calls that follow.
+pub fn with_state(cx: Context, headers: &HeaderMap) -> Context {
+    if !headers.contains_key(TRACESTATE) || caller(headers).is_none() {
+        return cx;
+    }
+    let lists = headers.get_all(TRACESTATE).iter();
+    match trace::state(lists.map(HeaderValue::as_bytes)) {
+        Some(state) => cx.with_trace_state(state),
+        None => cx,
     }
 }
 

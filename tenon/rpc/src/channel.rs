@@ -272,7 +272,8 @@ impl Channel {
         method: &'static Method,
         input: impl FnOnce() -> Result<Input>,
     ) -> Result<Bytes> {
-        let calling = Calling::start(&self.inner.meter.of(method));
+        let handle = self.inner.meter.of(method);
+        let (calling, cx) = Calling::client(&handle, method, cx);
         let cx = match method.is_endless() {
             true => cx.clone(),
             false => cx.with_timeout(self.inner.timeout_of(method)),
@@ -318,7 +319,8 @@ impl Channel {
         method: &'static Method,
         input: impl FnOnce() -> Result<Input>,
     ) -> Result<Messages<Bytes>> {
-        let calling = Calling::start(&self.inner.meter.of(method));
+        let handle = self.inner.meter.of(method);
+        let (calling, cx) = Calling::client(&handle, method, cx);
         let (cx, guard) = cx.with_cancel();
         let begun = async {
             let (breach, body) = input()?.body(cx.clone());

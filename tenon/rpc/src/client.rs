@@ -1,12 +1,15 @@
 //! The policy of a generated client: the same call, in this process or across the network.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use prost::Message;
-use tenon_core::{Context, Messages, Result};
+use tenon_core::{Context, Error, Messages, Result, span::Kind};
 use tenon_telemetry::{Metrics, Side};
 
-use crate::{BoxFuture, Channel, Method, local, observe::Meter};
+use crate::{
+    BoxFuture, Channel, Method, local,
+    observe::{Meter, Step},
+};
 
 /// What a generated client holds: an implementation of `D`, the erased twin of the service's
 /// trait, or a channel to one. Cheap to clone.
@@ -72,7 +75,17 @@ impl<D: ?Sized + Send + Sync> Client<D> {
         match &self.way {
             Way::Local { service, meter } => {
                 let handle = meter.as_ref().map(|meter| meter.of(method));
-                local::call(cx, handle.as_ref(), || call(service, cx, req)).await
+                let handle = handle.as_ref();
+                match Step::call(Kind::Internal, method, cx) {
+                    None => local::call(cx, handle, || call(service, cx, req)).await,
+                    Some((step, cx)) => {
+                        let began = Instant::now();
+                        let work = || call(service, &cx, req);
+                        let result = local::call(&cx, handle, work).await;
+                        step.end(result.as_ref().err().map(Error::status), began.elapsed());
+                        result
+                    }
+                }
             }
             Way::Remote(channel) => channel.unary(cx, method, req).await,
         }

@@ -2,12 +2,12 @@
 
 use std::future::Future;
 
-use tenon_core::{Code, Context, Error, Result, catalogue, panics};
+use tenon_core::{Code, Context, Error, Result, catalogue, panics, trace::within};
 
 /// Runs `work` until it ends, its context ends, or it panics: `INTERNAL` then. The panic's text
 /// is not kept, for it may hold what identifies a person; its place is the cause.
 pub(crate) async fn contain<T>(cx: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
-    match panics::contain(cx.run(work)).await {
+    match within(cx.trace(), panics::contain(cx.run(work))).await {
         Ok(Ok(Err(error))) => Err(own(cx, error)),
         Ok(Ok(value)) => value,
         Ok(Err(ended)) => Err(ended),

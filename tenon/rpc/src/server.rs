@@ -25,6 +25,7 @@ use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use tenon_auth::Verifier;
+use tenon_core::trace::STATE;
 use tenon_core::{
     Context, Error, Lifecycle, Messages, PeerIdentity, Principal, Result, TraceContext,
     catalogue::METHOD_UNIMPLEMENTED,
@@ -156,6 +157,7 @@ impl Server {
         }
         Ok(Door {
             inner: Arc::new(Inner {
+                name: self.name.into(),
                 routes,
                 unknown: self.metrics.rpc_method(Side::Server, OTHER, OTHER),
                 verifier: self.verifier,
@@ -182,6 +184,8 @@ impl Door {
 }
 
 struct Inner {
+    /// The name of the service, in the spans of its answers.
+    name: Arc<str>,
     routes: HashMap<&'static str, Arc<Route>>,
     /// Where calls of methods that are not served are counted.
     unknown: RpcMethod,
@@ -257,13 +261,14 @@ impl Inner {
         let most = allowed.as_ref().copied().unwrap_or(Some(self.timeout));
         let deadline = most.and_then(|most| Instant::now().checked_add(most));
         let (cx, guard) = Context::incoming(trace(headers), deadline);
+        let cx = with_state(cx, headers);
         let cx = match request.extensions().get::<PeerIdentity>() {
             Some(service) => cx.with_value(service.clone()),
             None => cx,
         };
         let cx = retry::incoming(cx, headers);
         let mut held = Held {
-            record: Record::start(route.method, &route.metrics, cx.trace()),
+            record: Record::start(route.method, &route.metrics, cx.trace(), &self.name),
             _place: None,
             _guard: guard,
         };
@@ -419,6 +424,16 @@ fn trace(headers: &HeaderMap) -> TraceContext {
         .and_then(|value| value.to_str().ok())
         .and_then(TraceContext::parse)
         .map_or_else(TraceContext::new, |parent| parent.child())
+}
+
+/// The context with what other tracers keep in the caller's trace.
+fn with_state(cx: Context, headers: &HeaderMap) -> Context {
+    let known = headers.contains_key(STATE) && headers.contains_key("traceparent");
+    let lists = headers.get_all(STATE).iter().map(HeaderValue::as_bytes);
+    match known.then(|| tenon_core::trace::state(lists)).flatten() {
+        Some(state) => cx.with_trace_state(state),
+        None => cx,
+    }
 }
 
 /// The plain HTTP answer to what is not a gRPC call.

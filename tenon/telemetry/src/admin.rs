@@ -1,9 +1,11 @@
 //! The admin server: `/healthz`, `/readyz` and `/metrics` for probes and scrapers, which may come
-//! from anywhere, and `/routes` and `/debug/pprof/` for operators on the machine or with a password.
+//! from anywhere; `/routes`, `/config`, `/log-level` and `/debug/pprof/` for operators on the machine
+//! or with a password.
 //!
 //! It stands on an address of its own and never beside the routes of a service.
 
 mod guard;
+mod level;
 mod profiles;
 mod ready;
 
@@ -15,18 +17,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use serde_json::Value;
 use tenon_core::{
-    Lifecycle, Result,
+    Lifecycle, Reload, Result,
     config::{AdminConfig, ConfigError},
 };
 use tenon_profile::Profiler;
 
-use self::{
-    guard::{Guard, Refused},
-    ready::Readiness,
-};
+use self::{guard::Guard, ready::Readiness};
 use crate::metrics::{self, Metrics};
 
 const JSON: &str = "application/json";
@@ -52,6 +51,7 @@ pub struct Admin {
     readiness: Readiness,
     life: Lifecycle,
     routes: Value,
+    reload: Reload,
 }
 
 impl Admin {
@@ -63,7 +63,15 @@ impl Admin {
             readiness: Readiness::new(life.clone()),
             life,
             routes: Value::Array(Vec::new()),
+            reload: Reload::new(),
         }
+    }
+
+    /// What `/config` shows.
+    #[must_use]
+    pub fn reload(mut self, reload: &Reload) -> Self {
+        self.reload = reload.clone();
+        self
     }
 
     /// What `/routes` shows.
@@ -98,6 +106,7 @@ impl Admin {
             profiler: Profiler::new(self.config.profiling)?,
             life: self.life,
             routes: format!("{:#}\n", self.routes),
+            reload: self.reload,
         });
         Ok(Router::new()
             .route("/", get(index))
@@ -105,6 +114,8 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics_text))
             .route("/routes", get(routes))
+            .route("/config", get(config))
+            .route("/log-level", get(level::show).put(level::change))
             .route("/debug/pprof", get(profiles::to_index))
             .route(profiles::PREFIX, any(profiles::answer))
             .route("/debug/pprof/{name}", any(profiles::answer))
@@ -128,6 +139,17 @@ struct Shown {
     profiler: Profiler,
     life: Lifecycle,
     routes: String,
+    reload: Reload,
+}
+
+impl Shown {
+    /// Lets loopback peers and whoever shows the credential see `page`.
+    fn guarded(&self, req: &Request, page: impl FnOnce() -> Response) -> Response {
+        match self.guard.admit(req) {
+            Ok(()) => page(),
+            Err(refused) => refused.answer(),
+        }
+    }
 }
 
 async fn index() -> Response {
@@ -138,8 +160,10 @@ async fn index() -> Response {
         "<li><a href=\"/readyz\">/readyz</a> it may be sent requests\n",
         "<li><a href=\"/metrics\">/metrics</a> OpenMetrics text\n",
         "<li><a href=\"/routes\">/routes</a> the route table, for loopback peers or with ",
-        "<code>admin.auth</code>\n",
-        "<li><a href=\"/debug/pprof/\">/debug/pprof/</a> profiles, for the same\n</ul>\n</html>\n",
+        "<code>admin.auth</code>, as all that follows\n",
+        "<li><a href=\"/config\">/config</a> what the configuration file put in force\n",
+        "<li><a href=\"/log-level\">/log-level</a> changed with PUT\n",
+        "<li><a href=\"/debug/pprof/\">/debug/pprof/</a> profiles\n</ul>\n</html>\n",
     );
     page(StatusCode::OK, HTML, INDEX)
 }
@@ -165,22 +189,12 @@ async fn metrics_text(State(shown): State<Arc<Shown>>) -> Response {
 }
 
 async fn routes(State(shown): State<Arc<Shown>>, req: Request) -> Response {
-    match shown.guard.admit(&req) {
-        Ok(()) => page(StatusCode::OK, JSON, shown.routes.clone()),
-        Err(refused) => refused.into_response(),
-    }
+    shown.guarded(&req, || page(StatusCode::OK, JSON, shown.routes.clone()))
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let mut resp = page(self.status, TEXT, self.text);
-        if let Some(challenge) = self.challenge {
-            let challenge = HeaderValue::from_static(challenge);
-            resp.headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        resp
-    }
+async fn config(State(shown): State<Arc<Shown>>, req: Request) -> Response {
+    let report = || format!("{:#}\n", shown.reload.report());
+    shown.guarded(&req, || page(StatusCode::OK, JSON, report()))
 }
 
 fn page(status: StatusCode, kind: &'static str, body: impl IntoResponse) -> Response {

@@ -1,82 +1,165 @@
-//! Logs: one line an event on standard error, as JSON for machines or coloured for people.
+//! Logs: one line an event, on standard error or in a file that is ended by size and day, as JSON
+//! for machines or coloured for people.
+//!
+//! A line never holds a request: lines go into a bounded buffer, and one thread writes them
+//! ([`stats`] says how many did not fit). The level may change while the process runs.
 
-use std::{fmt, io, panic, thread};
+use std::{fmt, io, panic, sync::OnceLock, thread, time::Duration};
 
-use tenon_core::config::{LogConfig, LogFormat, LogLevel};
-use tracing::{Subscriber, level_filters::LevelFilter};
+use tenon_core::{
+    Reload,
+    config::{ConfigError, LogConfig, LogFormat, LogLevel},
+};
+use tracing::Subscriber;
 use tracing_subscriber::{
     Layer, Registry,
-    filter::Targets,
-    fmt::{MakeWriter, time::SystemTime},
-    layer::SubscriberExt,
+    fmt::MakeWriter,
+    layer::{Layered, SubscriberExt},
     util::SubscriberInitExt,
 };
 
+mod file;
+mod gate;
 mod line;
+mod pretty;
+mod sink;
 
+use file::RotatingFile;
+use gate::Gate;
 use line::JsonLine;
+use pretty::PrettyLine;
+use sink::{Sink, StandardError};
 
-/// Libraries that speak of every frame at `debug`; they do so only at `trace` here.
-const TALKATIVE: [&str; 4] = ["h2", "hyper", "hyper_util", "tower"];
+/// How long the end of the process waits for its last lines.
+const FLUSH: Duration = Duration::from_secs(1);
 
-/// Sends all log lines of the process to standard error from now on, with timestamps in UTC, and
-/// logs each panic by its place instead of printing its payload, which may hold personal data. A
-/// panic in a request is written once, with the request's trace id.
+/// The log of the process, once it has one.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+struct Log {
+    gate: Gate,
+    sink: Sink,
+}
+
+/// Sends all log lines of the process to standard error or a file from now on, with timestamps in
+/// UTC, and logs each panic by its place instead of printing its payload, which may hold personal
+/// data. A panic in a request is written once, with the request's trace id.
 ///
 /// # Errors
-/// The process has a log subscriber already.
+/// The process has a log subscriber already, or the file cannot be written.
 pub fn init_logs(config: &LogConfig) -> Result<(), LogError> {
-    subscriber(config, io::stderr)
+    if LOG.get().is_some() {
+        return Err(LogError::Taken);
+    }
+    let gate = Gate::new(config.level, config.repeats_max);
+    let sink = match &config.file {
+        Some(file) => Sink::start(RotatingFile::open(file)?, gate.clone()),
+        None => Sink::start(StandardError, gate.clone()),
+    };
+    let sink = sink.map_err(LogError::Thread)?;
+    subscriber(config.format, gate.clone(), sink.clone())
         .try_init()
-        .map_err(|_| LogError)?;
+        .map_err(|_| LogError::Taken)?;
+    let _ = LOG.set(Log { gate, sink });
     panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// The process has a log subscriber already.
+/// The level that is written now; `None` where [`init_logs`] was not called.
+pub fn level() -> Option<LogLevel> {
+    LOG.get().map(|log| log.gate.level())
+}
+
+/// Writes lines of another level from now on. The change itself is not logged here: who asked for
+/// it knows why.
+pub fn set_level(level: LogLevel) {
+    if let Some(log) = LOG.get() {
+        log.gate.set_level(level);
+    }
+}
+
+/// Lets the configuration change the level and the thinning of the log.
+pub fn register(reload: &Reload) {
+    reload.register("log", &["level", "repeatsMax"], |config: LogConfig| {
+        Ok(Box::new(move || {
+            if let Some(log) = LOG.get() {
+                log.gate.set_level(config.level);
+                log.gate.set_repeats_max(config.repeats_max);
+            }
+        }))
+    });
+}
+
+/// Waits until the lines so far are written, a second at most. Called at the end of a process.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.sink.flush(FLUSH);
+    }
+}
+
+/// Lines that were not written since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogStats {
+    /// Because the output did not keep up, or failed.
+    pub dropped: u64,
+    /// Because their place in the code had written `log.repeatsMax` in that second.
+    pub suppressed: u64,
+}
+
+/// How many lines were not written.
+pub fn stats() -> LogStats {
+    LOG.get().map_or_else(LogStats::default, |log| LogStats {
+        dropped: log.sink.dropped(),
+        suppressed: log.gate.suppressed(),
+    })
+}
+
+/// The process cannot have this log.
 #[derive(Debug)]
-pub struct LogError;
+pub enum LogError {
+    /// It has one already.
+    Taken,
+    /// Its file cannot be written.
+    File(ConfigError),
+    /// The thread that writes cannot be started.
+    Thread(io::Error),
+}
+
+impl From<ConfigError> for LogError {
+    fn from(cause: ConfigError) -> Self {
+        Self::File(cause)
+    }
+}
 
 impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the process has a log subscriber already; initialize logs once, at the start")
+        match self {
+            Self::Taken => f.write_str(
+                "the process has a log subscriber already; initialize logs once, at the start",
+            ),
+            Self::File(cause) => cause.fmt(f),
+            Self::Thread(cause) => write!(f, "the log cannot be written: {cause}"),
+        }
     }
 }
 
 impl std::error::Error for LogError {}
 
-fn subscriber<W>(config: &LogConfig, writer: W) -> impl Subscriber + Send + Sync + use<W>
+fn subscriber<W>(format: LogFormat, gate: Gate, writer: W) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
+    let lines: Box<dyn Layer<Layered<Gate, Registry>> + Send + Sync> = match format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .event_format(JsonLine)
             .with_writer(writer)
             .boxed(),
         LogFormat::Pretty => tracing_subscriber::fmt::layer()
-            .with_timer(SystemTime)
+            .event_format(PrettyLine)
             .with_writer(writer)
             .boxed(),
     };
-    Registry::default().with(lines.with_filter(filter(config.level)))
-}
-
-/// The filter of a level. The environment has no say: what is logged is in the configuration.
-fn filter(level: LogLevel) -> Targets {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let targets = Targets::new().with_default(level);
-    if level == LevelFilter::DEBUG {
-        let quiet = TALKATIVE.map(|library| (library, LevelFilter::INFO));
-        return targets.with_targets(quiet);
-    }
-    targets
+    Registry::default().with(gate).with(lines)
 }
 
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
@@ -91,10 +174,13 @@ fn log_panic(info: &panic::PanicHookInfo<'_>) {
         thread = thread.name().unwrap_or("unnamed"),
         "a thread panicked",
     );
+    // It may be the last that this process does.
+    flush();
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -116,8 +202,8 @@ mod tests {
     fn lines_of(level: LogLevel, format: LogFormat, work: impl FnOnce()) -> Vec<String> {
         let captured = Captured::default();
         let writer = captured.clone();
-        let config = LogConfig { level, format };
-        let subscriber = subscriber(&config, move || writer.clone());
+        let gate = Gate::new(level, LogConfig::default().repeats_max);
+        let subscriber = subscriber(format, gate, move || writer.clone());
         tracing::subscriber::with_default(subscriber, work);
         let bytes = captured.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
@@ -217,5 +303,59 @@ mod tests {
             lines_of(LogLevel::Trace, LogFormat::Pretty, frames).len(),
             2
         );
+    }
+
+    #[test]
+    fn a_line_carries_the_trace_that_its_thread_works_for() {
+        let trace = tenon_core::TraceContext::new();
+        for format in [LogFormat::Json, LogFormat::Pretty] {
+            let lines = lines_of(LogLevel::Info, format, || {
+                let mut work = std::pin::pin!(tenon_core::trace::within(&trace, async {
+                    tracing::info!("inside");
+                    tracing::info!(trace_id = "its own", "named");
+                }));
+                let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+                assert!(work.as_mut().poll(&mut cx).is_ready());
+                tracing::info!("outside");
+            });
+            let has = |line: &String| line.contains(&trace.trace_id());
+            let found: Vec<bool> = lines.iter().map(has).collect();
+            assert_eq!(found, [true, false, false], "{lines:?}");
+            assert_eq!(lines[1].matches("trace_id").count(), 1, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_repeats_itself_is_thinned_and_the_access_log_is_not() {
+        let lines = lines_of(LogLevel::Info, LogFormat::Json, || {
+            for _ in 0..1000 {
+                tracing::warn!("again");
+                tracing::info!(target: "access", status = 200);
+            }
+        });
+        let count = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
+        assert_eq!(count("access"), 1000);
+        // The thousand may fall into several seconds of a slow machine.
+        assert!((100..1000).contains(&count("again")), "{}", count("again"));
+    }
+
+    #[test]
+    fn the_level_changes_while_lines_are_written() {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let gate = Gate::new(LogLevel::Info, 0);
+        let subscriber = subscriber(LogFormat::Json, gate.clone(), move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            for level in [LogLevel::Info, LogLevel::Debug, LogLevel::Error] {
+                gate.set_level(level);
+                tracing::debug!("said at {level:?}");
+                tracing::error!("always");
+            }
+        });
+        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        let said: Vec<&str> = text.lines().filter(|line| line.contains("said")).collect();
+        assert_eq!(said.len(), 1, "{text}");
+        assert!(said[0].contains("Debug"), "{text}");
+        assert_eq!(text.matches("always").count(), 3, "{text}");
     }
 }

@@ -7,7 +7,9 @@
 mod client;
 mod discovery;
 mod http;
+mod own;
 mod process;
+mod readings;
 mod resilience;
 mod rpc;
 
@@ -26,6 +28,7 @@ use self::{
     client::Clients,
     http::{HttpLabels, RouteLabels},
     process::Process,
+    readings::Readings,
     resilience::Resilience,
     rpc::{CallLabels, MethodLabels},
 };
@@ -33,6 +36,7 @@ pub use self::{
     client::{RpcClient, RpcClientMethod},
     discovery::{RegistrationMetric, SourceMetric},
     http::HttpRoute,
+    readings::Figure,
     resilience::{GuardLabels, Guarded, REFUSALS},
     rpc::{RpcMethod, Side},
 };
@@ -64,6 +68,7 @@ struct Inner {
     resilience: Resilience,
     clients: Clients,
     discovery: discovery::Discovery,
+    readings: Readings,
 }
 
 impl Metrics {
@@ -82,11 +87,13 @@ impl Metrics {
             resilience: Resilience::default(),
             clients: Clients::default(),
             discovery: discovery::Discovery::default(),
+            readings: Readings::default(),
         };
         let metrics = Self {
             inner: Arc::new(inner),
         };
         metrics.register(|registry| metrics.inner.register(registry));
+        metrics.observe_log();
         metrics
     }
 
@@ -173,6 +180,30 @@ impl Metrics {
         add(&mut registry);
     }
 
+    /// Shows a figure that another room keeps, read whenever somebody asks for the metrics. `name`
+    /// comes with its help text; labels come from closed sets. A series of the same name and labels
+    /// takes the place of the earlier one. `read` must not wait.
+    ///
+    /// ```
+    /// use tenon_telemetry::{Figure, Metrics};
+    ///
+    /// let metrics = Metrics::new();
+    /// let name = ("store_write_queue_length", "Writes that wait");
+    /// metrics.read(Figure::Gauge, name, &[("store", "patient")], || 3.0);
+    /// assert!(metrics.encode().contains("store_write_queue_length{store=\"patient\"} 3"));
+    /// ```
+    pub fn read(
+        &self,
+        kind: Figure,
+        name: (&'static str, &'static str),
+        labels: &[(&'static str, &str)],
+        read: impl Fn() -> f64 + Send + Sync + 'static,
+    ) {
+        let owned = |(name, value): &(&'static str, &str)| (*name, (*value).to_owned());
+        let labels = labels.iter().map(owned).collect();
+        self.inner.readings.add(kind, name, labels, Box::new(read));
+    }
+
     /// Everything as OpenMetrics text, of the media type [`CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         let registry = self
@@ -216,6 +247,7 @@ impl Inner {
         registry.register_collector(Box::new(Process::new()));
         self.resilience.register(registry);
         self.discovery.register(registry);
+        registry.register_collector(Box::new(self.readings.clone()));
         registry.register_with_unit(
             "http_server_request_duration",
             "How long requests took, by route and status",

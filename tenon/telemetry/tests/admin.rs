@@ -452,3 +452,57 @@ async fn profiling_can_be_turned_off() {
     assert_eq!(off.status, StatusCode::NOT_FOUND);
     assert!(off.body.contains("admin.profiling.enabled"), "{}", off.body);
 }
+
+#[tokio::test]
+async fn the_configuration_in_force_is_for_operators_and_without_secrets() {
+    let reload = tenon_core::Reload::new();
+    let text = "name: x\nauth: { accessSecret: hunter2 }\n";
+    reload
+        .begin(text, "etc/x.yaml".as_ref(), |_| Ok(()))
+        .unwrap();
+    let router = admin(bearer()).reload(&reload).router().unwrap();
+    let answer = send(&router, from(LOOPBACK, "/config")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.json()["inForce"]["name"], "x");
+    assert!(!answer.body.contains("hunter2"), "{}", answer.body);
+    let answer = send(&router, from(REMOTE, "/config")).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+}
+
+async fn put_level(router: &Router, peer: &str, level: &'static str) -> StatusCode {
+    let address: SocketAddr = peer.parse().unwrap();
+    let req = Request::put("/log-level").extension(Peer(address));
+    let req = req.body(Body::from(level)).unwrap();
+    router.clone().oneshot(req).await.unwrap().status()
+}
+
+/// The log belongs to the whole process, so this is its only test here.
+#[tokio::test]
+async fn the_log_level_is_changed_by_operators() {
+    let router = admin(None).router().unwrap();
+    let answer = send(&router, from(LOOPBACK, "/log-level")).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    tenon_telemetry::init_logs(&tenon_core::config::LogConfig::default()).unwrap();
+    assert_eq!(
+        put_level(&router, REMOTE, "debug").await,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        put_level(&router, LOOPBACK, "loud").await,
+        StatusCode::BAD_REQUEST
+    );
+    let long = "debug, and much more than that";
+    assert_eq!(
+        put_level(&router, LOOPBACK, long).await,
+        StatusCode::BAD_REQUEST
+    );
+    let answer = send(&router, from(LOOPBACK, "/log-level")).await;
+    assert_eq!(answer.body, "info\n");
+    assert_eq!(
+        put_level(&router, LOOPBACK, "debug\n").await,
+        StatusCode::OK
+    );
+    let answer = send(&router, from(LOOPBACK, "/log-level")).await;
+    assert_eq!(answer.body, "debug\n");
+    assert!(tracing::enabled!(tracing::Level::DEBUG));
+}

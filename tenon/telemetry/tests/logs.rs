@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 use tenon_core::{config::LogConfig, panics};
-use tenon_telemetry::init_logs;
+use tenon_telemetry::{init_logs, logs};
 
 /// Set for the child alone.
 const CHILD: &str = "TENON_TELEMETRY_LOGS_CHILD";
@@ -36,6 +36,7 @@ fn be_the_child() {
     tracing::warn!(error, "second");
     // The hook of the tests is gone by now; what follows must not need it.
     let _ = panic::take_hook();
+    logs::flush();
 }
 
 #[test]

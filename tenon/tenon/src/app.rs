@@ -92,6 +92,7 @@ impl App {
         let log = LogConfig {
             level: LogLevel::Info,
             format: LogFormat::Pretty,
+            ..LogConfig::default()
         };
         if let Err(taken) = tenon_telemetry::init_logs(&log) {
             tracing::debug!("{taken}");

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use tenon_auth::Verifier;
 use tenon_core::{
     SystemClock,
-    config::{AdminConfig, AuthConfig, ConfigError, GatewayConfig, LogConfig, RestConfig},
+    config::{
+        AdminConfig, AuthConfig, ConfigError, GatewayConfig, LogConfig, RestConfig, TracesConfig,
+    },
 };
 use tenon_gateway::{Gateway, Guard};
 
@@ -38,6 +40,9 @@ pub struct EdgeConfig {
     /// The log.
     #[serde(default)]
     pub log: LogConfig,
+    /// The traces.
+    #[serde(default)]
+    pub traces: TracesConfig,
 }
 
 fn gateway() -> String {
@@ -76,6 +81,7 @@ pub async fn edge(config: EdgeConfig) -> Result<Process, StartError> {
     let router = gateway.router();
     let routes = gateway.routes();
     let (known, kept) = (gateway.clone(), gateway);
+    crate::followed::gateway(&runtime.reload, kept.clone());
     let cx = background_context(&runtime.life);
     Ok(Process::new(runtime)
         .rest(&config.name, config.rest, router)

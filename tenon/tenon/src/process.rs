@@ -5,13 +5,16 @@ use std::{
 };
 
 use tenon_core::{
-    Context, Error, Lifecycle, Result,
-    config::{AdminConfig, ConfigError, Plaintext, RegistrationConfig, RestConfig, RpcConfig},
+    Context, Error, Lifecycle, Reload, Result,
+    config::{
+        self, AdminConfig, ConfigError, Plaintext, RegistrationConfig, RestConfig, RpcConfig,
+        TracesConfig,
+    },
     lifecycle::Stage,
     panics,
 };
 use tenon_net::{BindError, Options, ServerTls};
-use tenon_telemetry::{Admin, Metrics};
+use tenon_telemetry::{Admin, Exporter, Metrics};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{
@@ -31,6 +34,8 @@ pub struct Runtime {
     /// The life of the process.
     pub life: Lifecycle,
     pub(crate) sources: Sources,
+    /// What may change while the process runs.
+    pub reload: Reload,
 }
 
 /// A process in the making: doors and work are added, then it is started.
@@ -45,11 +50,22 @@ pub struct Process {
     fatal: Vec<(String, Work)>,
     on_stop: Vec<(String, Work)>,
     registrations: Vec<(String, RegistrationConfig)>,
+    traces: Option<(String, TracesConfig)>,
+}
+
+/// What every configuration file may hold, read beside the service's own type.
+#[derive(serde::Deserialize)]
+struct Shared {
+    name: Option<String>,
+    #[serde(default)]
+    traces: TracesConfig,
 }
 
 impl Process {
     /// A process without doors.
     pub fn new(runtime: Runtime) -> Self {
+        tenon_telemetry::logs::register(&runtime.reload);
+        tenon_telemetry::traces::register(&runtime.reload);
         Self {
             runtime,
             rest: Vec::new(),
@@ -61,12 +77,40 @@ impl Process {
             fatal: Vec::new(),
             on_stop: Vec::new(),
             registrations: Vec::new(),
+            traces: None,
         }
     }
 
     /// What its doors share.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// Follows the configuration file that the process was built from, whose whole content is a
+    /// `C`: what may change at run time does so when the file does, or on SIGHUP. Its section
+    /// `traces` is acted upon here, so that no service has to.
+    ///
+    /// # Errors
+    /// The file cannot be read any more.
+    pub fn configured<C: serde::de::DeserializeOwned>(
+        self,
+        path: &Path,
+    ) -> std::result::Result<Self, ConfigError> {
+        let text = config::read(path)?;
+        let shown = path.to_owned();
+        let strict = move |text: &str| config::parse::<C>(text, &shown).map(drop);
+        self.runtime.reload.begin(&text, path, strict)?;
+        let Shared { name, traces } = config::parse(&text, path)?;
+        let file = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = name.unwrap_or_else(|| file.into_owned());
+        Ok(self.traces(name, traces))
+    }
+
+    /// Sends the spans of the process in the name of `service`, where they do not name their own.
+    #[must_use]
+    pub fn traces(mut self, service: impl Into<String>, config: TracesConfig) -> Self {
+        self.traces = Some((service.into(), config));
+        self
     }
 
     /// Opens a REST door.
@@ -166,10 +210,12 @@ impl Process {
     ///
     /// # Errors
     /// An address cannot be had, or the admin section or a registration is not sound.
-    pub async fn start(self) -> std::result::Result<Running, StartError> {
+    pub async fn start(mut self) -> std::result::Result<Running, StartError> {
+        self.observe()?;
         let Runtime {
             metrics,
             life,
+            reload,
             sources,
         } = self.runtime;
         let mut probes = self.probes;
@@ -204,7 +250,8 @@ impl Process {
             let listener = tenon_net::bind(listen, "admin.listen").await?;
             addresses.insert("admin".to_owned(), listener.local_addr()?);
             let mut admin = Admin::new(config, metrics.clone(), life.clone())
-                .routes(serde_json::Value::Array(self.routes));
+                .routes(serde_json::Value::Array(self.routes))
+                .reload(&reload);
             for (name, probe) in probes.clone() {
                 admin = admin.probe(name, admin_thread::on_workers(probe));
             }
@@ -230,6 +277,32 @@ impl Process {
             fatal: spawn(self.fatal),
             on_stop: self.on_stop,
         })
+    }
+
+    /// Shows the runtime and the configuration in the metrics, follows the file, and sends spans.
+    fn observe(&mut self) -> std::result::Result<(), ConfigError> {
+        let Runtime {
+            metrics, reload, ..
+        } = &self.runtime;
+        metrics.observe_runtime(&tokio::runtime::Handle::current());
+        metrics.observe_reload(reload);
+        let reload = reload.clone();
+        let watch = async move {
+            reload.watch().await;
+            Ok(())
+        };
+        self.background.push(("reload".to_owned(), Box::pin(watch)));
+        let Some((service, config)) = &self.traces else {
+            return Ok(());
+        };
+        if let Some(exporter) = Exporter::start(service, config, metrics)? {
+            let flush = async move {
+                exporter.flush().await;
+                Ok(())
+            };
+            self.on_stop.push(("traces".to_owned(), Box::pin(flush)));
+        }
+        Ok(())
     }
 }
 
@@ -334,6 +407,7 @@ impl Running {
                 first = first.and(Err(error));
             }
         }
+        tenon_telemetry::logs::flush();
         first
     }
 }
@@ -426,14 +500,15 @@ where
             return ExitCode::from(2);
         }
     };
-    let config = match tenon_core::config::load(Path::new(&path)) {
+    let path = Path::new(&path);
+    let config: C = match config::load(path) {
         Ok(config) => config,
         Err(problem) => {
             report(&problem.to_string());
             return ExitCode::FAILURE;
         }
     };
-    match block_on(async { build(config).await }) {
+    match block_on(async { Ok(build(config).await?.configured::<C>(path)?) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             report(&problem.to_string());
@@ -468,6 +543,7 @@ where
     reason = "a program that cannot start tells its user so"
 )]
 pub(crate) fn report(problem: &str) {
+    tenon_telemetry::logs::flush();
     eprintln!("{problem}");
 }
 

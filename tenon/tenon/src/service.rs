@@ -12,6 +12,7 @@ use tenon_core::{
 #[cfg(feature = "gateway")]
 use tenon_gateway::Gateway;
 use tenon_rest::{Door, Middleware, Routes};
+use tenon_telemetry::Metrics;
 
 use crate::process::{Process, Runtime, StartError};
 
@@ -159,6 +160,47 @@ impl Service {
         self.add(name, move |process, name| process.on_stop(name, work))
     }
 
+    /// Keeps data in `db`: readiness asks it, its queue and its work are shown in the metrics, a
+    /// failed disk ends the process, and it is closed after the doors.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn store(self, db: &tenon_store::Db) -> Self {
+        let (probed, failing, closing) = (db.clone(), db.clone(), db.clone());
+        let (name, shown) = (self.name.clone(), db.clone());
+        self.observe(move |metrics| crate::figures::store(metrics, &name, &shown))
+            .probe("store", move || {
+                let db = probed.clone();
+                async move {
+                    if db.is_failed() {
+                        return Err(tenon_store::STORE_FAILED.error());
+                    }
+                    let cx = tenon_core::Context::background();
+                    db.one::<i64>(&cx, "SELECT 1", &[]).await.map(drop)
+                }
+            })
+            .fatal("store", async move {
+                failing.failed().await;
+                tenon_store::STORE_FAILED.error()
+            })
+            .on_stop("store", async move { closing.close().await })
+    }
+
+    /// Shows how many passwords are hashed and how many wait.
+    #[must_use]
+    pub fn passwords(self, passwords: &tenon_auth::password::Passwords) -> Self {
+        let (name, shown) = (self.name.clone(), passwords.clone());
+        self.observe(move |metrics| crate::figures::passwords(metrics, &name, &shown))
+    }
+
+    /// Shows figures of the service's own, see [`Metrics::read`].
+    #[must_use]
+    pub fn observe(self, show: impl FnOnce(&Metrics) + Send + 'static) -> Self {
+        self.add("metrics", move |process, _| {
+            show(&process.runtime().metrics);
+            process
+        })
+    }
+
     /// Keeps an addition until there is a process. Its name tells the service too, because
     /// several services of one process have a store each.
     fn add(
@@ -199,6 +241,7 @@ impl Service {
                 let table = serde_json::to_value(door.table()?).unwrap_or_default();
                 // Two routes of one path are found here, before anything listens.
                 drop(door.router()?);
+                crate::followed::rest(&runtime.reload, door.guards()?);
                 (Some((config, door)), table)
             }
             None => (None, serde_json::Value::Null),
@@ -220,7 +263,9 @@ impl Service {
                     .rpc_services
                     .into_iter()
                     .fold(server, |server, service| server.service(service));
-                Some((config, server.into_service()?))
+                let door = server.into_service()?;
+                crate::followed::rpc(&runtime.reload, door.guards().clone());
+                Some((config, door))
             }
             None => None,
         };

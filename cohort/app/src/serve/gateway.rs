@@ -9,10 +9,11 @@ use tenon::{
     auth::Verifier,
     config::{
         AdminConfig, AuthConfig, ClientConfig, ConfigError, DnsConfig, EtcdConfig, GatewayConfig,
-        KubernetesConfig, LogConfig, RegistrationConfig, RestConfig, RouteConfig, UpstreamConfig,
-        duration,
+        KubernetesConfig, LogConfig, RegistrationConfig, RestConfig, RouteConfig, TracesConfig,
+        UpstreamConfig, duration,
     },
     gateway::{Gateway, Guard, docs},
+    reload,
 };
 
 use crate::compose;
@@ -39,6 +40,13 @@ pub(super) struct Config {
     /// The log.
     #[serde(default)]
     pub(super) log: LogConfig,
+    /// The traces.
+    #[serde(default)]
+    #[expect(
+        dead_code,
+        reason = "read here for its strictness, and acted upon by the process"
+    )]
+    traces: TracesConfig,
 }
 
 /// Where the REST door of a service is: one of the sources of the section `clients`.
@@ -110,6 +118,14 @@ pub(super) fn process(config: Config, runtime: Runtime, clock: Arc<dyn Clock>) -
     let guard = Guard::new(verifier, &document, config.rest.max_bytes);
     let gateway = Gateway::new(&services, Some(&runtime.metrics))?.guard(guard);
     let routes = gateway.routes();
+    let followed = gateway.clone();
+    let follow = move |services: BTreeMap<String, Place>| {
+        let table = upstreams(services).and_then(|config| followed.prepare(&config));
+        let table = table.map_err(|problem| problem.to_string())?;
+        let apply: reload::Apply = Box::new(move || table.apply());
+        Ok(apply)
+    };
+    runtime.reload.register("services", &[""], follow);
     // The gateway answers whatever is not a page, with problem documents of its own.
     let router = docs::router(&document).fallback_service(gateway);
     let process = Process::new(runtime)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tenon::config::{
     AdminConfig, AuthConfig, ClientsConfig, LogConfig, RegistrationConfig, RestConfig, RpcConfig,
-    StoreConfig,
+    StoreConfig, TracesConfig,
 };
 
 /// `etc/epro.yaml`.
@@ -37,6 +37,9 @@ pub struct Config {
     /// The log.
     #[serde(default)]
     pub log: LogConfig,
+    /// The traces.
+    #[serde(default)]
+    pub traces: TracesConfig,
     /// For how long it is remembered which questionnaires a study assigns. Default `5s`; `0s`
     /// asks at every submission.
     #[serde(with = "tenon::config::duration", default = "assignments_kept_for")]
@@ -56,6 +59,7 @@ impl Config {
             clients: ClientsConfig::default(),
             store: StoreConfig::default(),
             log: LogConfig::default(),
+            traces: TracesConfig::default(),
             assignments_kept_for: assignments_kept_for(),
         }
     }

@@ -72,24 +72,10 @@ pub fn build_on(
         .registration(config.registration)
         .auth(Verifier::new(&config.auth, clock)?);
     let service = doors::open(service, config.rest, config.rpc, context, rules);
-    let (probed, failing, closing) = (db.clone(), db.clone(), db.clone());
-    let service = service
-        .probe("store", move || ready(probed.clone()))
-        .fatal("store", async move {
-            failing.failed().await;
-            tenon::store::STORE_FAILED.error()
-        })
-        .on_stop("store", async move { closing.close().await });
+    let service = service.store(&db);
     Ok(Built {
         service,
         client: EproClient::local(door),
         db,
     })
-}
-
-async fn ready(db: Db) -> tenon::Result<()> {
-    if db.is_failed() {
-        return Err(tenon::store::STORE_FAILED.error());
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::Deserialize;
 use tenon::config::{
     AdminConfig, AuthConfig, KeyConfig, LogConfig, RateLimitBy, RateLimitConfig,
-    RegistrationConfig, RestConfig, RpcConfig, StoreConfig,
+    RegistrationConfig, RestConfig, RpcConfig, StoreConfig, TracesConfig,
 };
 
 /// What every token names as its issuer and its audience.
@@ -62,6 +62,9 @@ pub struct Config {
     /// The log.
     #[serde(default)]
     pub log: LogConfig,
+    /// The traces.
+    #[serde(default)]
+    pub traces: TracesConfig,
     /// The keys.
     #[serde(default)]
     pub keys: KeysConfig,

@@ -31,7 +31,7 @@ use tenon::{
     Clock, Service, StartError,
     auth::{AccessRules, Signer, Verifier, password::Passwords},
     config::ConfigError,
-    store::{Db, STORE_FAILED},
+    store::Db,
 };
 
 pub use config::Config;
@@ -83,30 +83,9 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Built, Start
         .auth(verifier);
     let service = doors::open(service, config.rest, config.rpc, context.clone(), rules);
     Ok(Built {
-        service: with_store(service, &db),
+        service: service.store(&db).passwords(&context.passwords),
         client: IdentityClient::local(door),
         db,
         context,
     })
-}
-
-/// The store takes part in readiness, ends the process when its disk fails, and is closed last.
-fn with_store(service: Service, db: &Db) -> Service {
-    let (probed, failing, closing) = (db.clone(), db.clone(), db.clone());
-    service
-        .probe("store", move || {
-            let failed = probed.is_failed();
-            async move {
-                if failed {
-                    Err(STORE_FAILED.error())
-                } else {
-                    Ok(())
-                }
-            }
-        })
-        .fatal("store", async move {
-            failing.failed().await;
-            STORE_FAILED.error()
-        })
-        .on_stop("store", async move { closing.close().await })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use tenon::config::{
     AdminConfig, AuthConfig, ClientsConfig, LogConfig, RegistrationConfig, RestConfig, RpcConfig,
-    StoreConfig,
+    StoreConfig, TracesConfig,
 };
 
 /// The configuration of the patient service.
@@ -33,6 +33,8 @@ pub struct Config {
     pub keyring: PathBuf,
     /// The log.
     pub log: LogConfig,
+    /// The traces.
+    pub traces: TracesConfig,
 }
 
 impl Default for Config {
@@ -51,6 +53,7 @@ impl Default for Config {
             },
             keyring: "patient.keys".into(),
             log: LogConfig::default(),
+            traces: TracesConfig::default(),
         }
     }
 }

@@ -23,9 +23,9 @@ use std::sync::Arc;
 use cohort_access::Rules;
 use patient_contract::rpc::PatientClient;
 use tenon::{
-    Clock, Context, OrInternal, Result, Service,
+    Clock, OrInternal, Result, Service,
     auth::{AccessRules, Verifier},
-    store::{Db, STORE_FAILED, args, seal},
+    store::{Db, seal},
 };
 use trial_contract::rpc::TrialClient;
 
@@ -72,26 +72,8 @@ pub async fn build(config: Config, clients: Clients, clock: Arc<dyn Clock>) -> R
         .auth(verifier);
     let service = doors::open(service, config.rest, config.rpc, context, rules);
     Ok(Built {
-        service: watched(service, &db),
+        service: service.store(&db),
         client,
         db,
     })
-}
-
-/// Readiness asks the data, a failed disk ends the process, and the data is closed at the end.
-fn watched(service: Service, db: &Db) -> Service {
-    let (probed, failing, closing) = (db.clone(), db.clone(), db.clone());
-    service
-        .probe("store", move || {
-            let db = probed.clone();
-            async move {
-                let cx = Context::background();
-                db.one::<i64>(&cx, "SELECT 1", args![]).await.map(drop)
-            }
-        })
-        .fatal("store", async move {
-            failing.failed().await;
-            STORE_FAILED.error()
-        })
-        .on_stop("store", async move { closing.close().await })
 }

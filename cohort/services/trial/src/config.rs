@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tenon::config::{
     AdminConfig, AuthConfig, ClientsConfig, LogConfig, RegistrationConfig, RestConfig, RpcConfig,
-    StoreConfig,
+    StoreConfig, TracesConfig,
 };
 
 /// The configuration of the trial service.
@@ -28,6 +28,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// The log.
     pub log: LogConfig,
+    /// The traces.
+    pub traces: TracesConfig,
 }
 
 impl Default for Config {
@@ -45,6 +47,7 @@ impl Default for Config {
                 ..StoreConfig::default()
             },
             log: LogConfig::default(),
+            traces: TracesConfig::default(),
         }
     }
 }

@@ -17,11 +17,15 @@ pub(super) fn write(code: &mut Code, plan: &Plan<'_>, item: &Struct) {
     code.blank();
     code.docs(&docs::lines_or(&item.docs, otherwise(item)));
     let serialized = !is_request_only(item);
-    if serialized {
-        code.line("#[derive(Debug, Clone, Default, PartialEq, ::tenon::serde::Serialize)]");
-    } else {
-        code.line("#[derive(Debug, Clone, Default, PartialEq)]");
-    }
+    let personal = item.fields.iter().any(|field| field.personal);
+    let debug = if personal { "" } else { "Debug, " };
+    let serialize = match serialized {
+        true => ", ::tenon::serde::Serialize",
+        false => "",
+    };
+    code.line(format!(
+        "#[derive({debug}Clone, Default, PartialEq{serialize})]"
+    ));
     let names = field_names(item);
     let camel = serialized && camel_case_fits(item, &names);
     if camel {
@@ -41,6 +45,31 @@ pub(super) fn write(code: &mut Code, plan: &Plan<'_>, item: &Struct) {
         }
         code.line(format!("pub {name}: {},", field_type(plan, field)));
     }
+    code.close("}");
+    if personal {
+        write_debug(code, plan, item, &names);
+    }
+}
+
+/// Shows which fields there are, and of the personal ones no more than that.
+fn write_debug(code: &mut Code, plan: &Plan<'_>, item: &Struct, names: &[String]) {
+    let name = plan.types.rust(&item.name);
+    code.blank();
+    code.open(format!("impl ::core::fmt::Debug for {name} {{"));
+    code.open("fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {");
+    code.line(format!(
+        "let mut shown = f.debug_struct({});",
+        literal(&item.name)
+    ));
+    for (field, name) in item.fields.iter().zip(names) {
+        let shown = literal(name.trim_start_matches("r#"));
+        match field.personal {
+            true => code.line(format!("shown.field({shown}, &::tenon::Hidden);")),
+            false => code.line(format!("shown.field({shown}, &self.{name});")),
+        }
+    }
+    code.line("shown.finish()");
+    code.close("}");
     code.close("}");
 }
 

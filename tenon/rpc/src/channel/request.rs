@@ -1,6 +1,7 @@
 //! The head of a call: where it goes, what is left of its time, its trace and its caller.
 
 use http::{HeaderMap, HeaderValue, Request, Uri, Version, header, uri};
+use tenon_core::trace::STATE;
 use tenon_core::{Context, Error, Result};
 
 use super::{Outgoing, endpoint::Connection};
@@ -30,7 +31,10 @@ pub(crate) fn of_context(cx: &Context, headers: &mut HeaderMap) -> Result<()> {
         let sent = timeout::format(timeout::less_margin(remaining));
         insert(headers, "grpc-timeout", sent)?;
     }
-    insert(headers, "traceparent", cx.trace().child().to_string())?;
+    insert(headers, "traceparent", cx.trace().to_string())?;
+    if let Some(state) = cx.trace_state() {
+        insert(headers, STATE, state.to_owned())?;
+    }
     if let Some(token) = cx.principal().and_then(|principal| principal.token()) {
         let mut value = text(format!("Bearer {token}"))?;
         // Kept out of the compression tables of the connection.

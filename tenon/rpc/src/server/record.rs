@@ -1,4 +1,4 @@
-//! The metrics and the access log line of one call.
+//! The metrics, the access log line and the span of one call.
 
 use std::{
     sync::{
@@ -11,7 +11,10 @@ use std::{
 use tenon_core::{Code, Error, Principal, Result, TraceContext};
 use tenon_telemetry::RpcMethod;
 
-use crate::{Method, observe::Calling};
+use crate::{
+    Method,
+    observe::{Calling, Step},
+};
 
 /// A call on record. Dropped before it finished, its caller went away: status 1.
 pub(super) struct Record {
@@ -30,12 +33,14 @@ impl Record {
         method: &'static Method,
         metrics: &RpcMethod,
         trace: &TraceContext,
+        service: &Arc<str>,
     ) -> Self {
+        let step = Step::answer(method, trace, service);
         Self {
             method,
             trace: *trace,
             caller: None,
-            calling: Some(Calling::start(metrics)),
+            calling: Some(Calling::start(metrics).with_step(step)),
             received: None,
             sent: None,
         }

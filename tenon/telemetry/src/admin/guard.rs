@@ -1,13 +1,15 @@
 //! Who may see what is not for everybody: peers on this machine, and operators who prove who they
 //! are.
 
-use axum::extract::Request;
+use axum::{extract::Request, response::Response};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use tenon_auth::same_secret;
 use tenon_core::config::{AdminAuth, ConfigError};
 use tenon_net::Peer;
+
+use super::{TEXT, page};
 
 /// Headers by which a proxy says that it speaks for somebody else.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
@@ -29,6 +31,18 @@ pub(super) struct Refused {
     pub(super) status: StatusCode,
     pub(super) challenge: Option<&'static str>,
     pub(super) text: &'static str,
+}
+
+impl Refused {
+    pub(super) fn answer(&self) -> Response {
+        let mut resp = page(self.status, TEXT, self.text);
+        if let Some(challenge) = self.challenge {
+            let challenge = HeaderValue::from_static(challenge);
+            resp.headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        resp
+    }
 }
 
 impl Guard {

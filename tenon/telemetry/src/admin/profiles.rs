@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::{Request, State},
-    response::{IntoResponse, Redirect, Response},
+    response::{Redirect, Response},
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use tenon_net::Peer;
@@ -27,7 +27,7 @@ pub(super) async fn to_index() -> Redirect {
 
 pub(super) async fn answer(State(shown): State<Arc<Shown>>, req: Request) -> Response {
     if let Err(refused) = shown.guard.admit(&req) {
-        let mut resp = refused.into_response();
+        let mut resp = refused.answer();
         resp.headers_mut()
             .insert(GO_PPROF, HeaderValue::from_static("1"));
         return resp;

@@ -3,6 +3,7 @@
 
 use std::{error::Error, fmt, fmt::Write};
 
+use tenon_core::trace;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -16,7 +17,11 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// `{"timestamp":...,"level":...,"target":...` and the fields of the event.
+/// The field that names the trace of a line.
+const TRACE_ID: &str = "trace_id";
+
+/// `{"timestamp":...,"level":...,"target":...`, the fields of the event, and the trace that the
+/// thread works for.
 pub(super) struct JsonLine;
 
 impl<S, N> FormatEvent<S, N> for JsonLine
@@ -43,6 +48,14 @@ where
         };
         event.record(&mut fields);
         fields.outcome?;
+        // A line that names its trace itself knows better.
+        if metadata.fields().field(TRACE_ID).is_none()
+            && let Some(id) = trace::current_id()
+        {
+            writer.write_str(",\"trace_id\":\"")?;
+            writer.write_str(str::from_utf8(&id).unwrap_or_default())?;
+            writer.write_char('"')?;
+        }
         writer.write_str("}\n")
     }
 }

@@ -18,13 +18,14 @@ const BINDINGS: [(&str, Source); 4] = [
     ("header", Source::Header),
 ];
 
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 7] = [
     "optional",
     "omitempty",
     "default",
     "options",
     "range",
     "string",
+    "personal",
 ];
 
 /// The tag that binds a field, taken apart.
@@ -305,6 +306,7 @@ impl Checker<'_> {
                 });
             }
             ("omitempty", None) => field.omit_empty = true,
+            ("personal", None) => field.personal = true,
             // A string is a string already; Go quotes it a second time, which nobody means.
             ("string", None) if field.ty == Type::String => {}
             ("string", None)
@@ -396,6 +398,7 @@ fn plain_field(name: String, ty: Type, pointer: bool, place: Place) -> Field {
         options: Vec::new(),
         range: None,
         string_encoded: false,
+        personal: false,
         boxed: false,
         embedded_from: None,
         other_tags: Vec::new(),

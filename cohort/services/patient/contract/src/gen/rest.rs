@@ -96,7 +96,7 @@ pub fn routes<A: PatientApi>(api: A) -> ::tenon::rest::Routes {
 }
 
 /// One person in one study: a Subject. \`id\` is the subject id, \`Patient/\<id\>\` in FHIR.
-#[derive(Debug, Clone, Default, PartialEq, ::tenon::serde::Serialize)]
+#[derive(Clone, Default, PartialEq, ::tenon::serde::Serialize)]
 #[serde(crate = "::tenon::serde", rename_all = "camelCase")]
 pub struct Patient {
     /// `id`
@@ -130,6 +130,26 @@ pub struct Patient {
     pub updated_at: ::tenon::Timestamp,
 }
 
+impl ::core::fmt::Debug for Patient {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        let mut shown = f.debug_struct("Patient");
+        shown.field("id", &self.id);
+        shown.field("name", &::tenon::Hidden);
+        shown.field("trial_id", &self.trial_id);
+        shown.field("site_id", &self.site_id);
+        shown.field("subject_no", &self.subject_no);
+        shown.field("status", &self.status);
+        shown.field("person_id", &self.person_id);
+        shown.field("sex", &self.sex);
+        shown.field("birth_date", &::tenon::Hidden);
+        shown.field("identity_number", &::tenon::Hidden);
+        shown.field("phone", &::tenon::Hidden);
+        shown.field("created_at", &self.created_at);
+        shown.field("updated_at", &self.updated_at);
+        shown.finish()
+    }
+}
+
 /// `type PatientResp`
 #[derive(Debug, Clone, Default, PartialEq, ::tenon::serde::Serialize)]
 #[serde(crate = "::tenon::serde")]
@@ -139,7 +159,7 @@ pub struct PatientResp {
 }
 
 /// `type CreatePatientReq`
-#[derive(Debug, Clone, Default, PartialEq, ::tenon::serde::Serialize)]
+#[derive(Clone, Default, PartialEq, ::tenon::serde::Serialize)]
 #[serde(crate = "::tenon::serde", rename_all = "camelCase")]
 pub struct CreatePatientReq {
     /// `trialId`
@@ -161,6 +181,21 @@ pub struct CreatePatientReq {
     /// `phone`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
+}
+
+impl ::core::fmt::Debug for CreatePatientReq {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        let mut shown = f.debug_struct("CreatePatientReq");
+        shown.field("trial_id", &self.trial_id);
+        shown.field("site_id", &self.site_id);
+        shown.field("subject_no", &self.subject_no);
+        shown.field("sex", &self.sex);
+        shown.field("birth_date", &::tenon::Hidden);
+        shown.field("name", &::tenon::Hidden);
+        shown.field("identity_number", &::tenon::Hidden);
+        shown.field("phone", &::tenon::Hidden);
+        shown.finish()
+    }
 }
 
 impl ::tenon::rest::Bind for CreatePatientReq {

@@ -207,6 +207,8 @@ pub struct Everything {
     pub leaf: Leaf,
     /// `leaves`
     pub leaves: Vec<Leaf>,
+    /// `person`
+    pub person: Person,
     /// `blobs`
     pub blobs: Vec<::tenon::rest::bind::Base64>,
     /// `anonymous`
@@ -274,6 +276,7 @@ impl bind::Object for Everything {
         "deep",
         "leaf",
         "leaves",
+        "person",
         "blobs",
         "anonymous",
         "parent",
@@ -321,6 +324,7 @@ impl bind::Object for Everything {
         let mut deep = bind::Slot::Absent;
         let mut leaf = bind::Slot::Absent;
         let mut leaves = bind::Slot::Absent;
+        let mut person = bind::Slot::Absent;
         let mut blobs = bind::Slot::Absent;
         let mut anonymous = bind::Slot::Absent;
         let mut parent = bind::Slot::Absent;
@@ -364,14 +368,15 @@ impl bind::Object for Everything {
                 29 => deep = json.value()?,
                 30 => leaf = json.value()?,
                 31 => leaves = json.value()?,
-                32 => blobs = json.value()?,
-                33 => anonymous = json.value()?,
-                34 => parent = json.value()?,
-                35 => first = json.value()?,
-                36 => second = json.value()?,
-                37 => left = json.value()?,
-                38 => right = json.value()?,
-                39 => untagged = json.value()?,
+                32 => person = json.value()?,
+                33 => blobs = json.value()?,
+                34 => anonymous = json.value()?,
+                35 => parent = json.value()?,
+                36 => first = json.value()?,
+                37 => second = json.value()?,
+                38 => left = json.value()?,
+                39 => right = json.value()?,
+                40 => untagged = json.value()?,
                 _ => snake = json.value()?,
             }
         }
@@ -418,21 +423,22 @@ impl bind::Object for Everything {
         let deep = json.field(29, deep).required();
         let leaf = json.field(30, leaf).required();
         let leaves = json.field(31, leaves).required();
-        let blobs = json.field(32, blobs).required();
-        let anonymous = json.field(33, anonymous).required();
-        let parent = json.field(34, parent).optional();
+        let person = json.field(32, person).required();
+        let blobs = json.field(33, blobs).required();
+        let anonymous = json.field(34, anonymous).required();
+        let parent = json.field(35, parent).optional();
         let first = json
-            .field(35, first)
+            .field(36, first)
             .with("second", second_given)
             .optional();
-        let second = json.field(36, second).with("first", first_given).optional();
+        let second = json.field(37, second).with("first", first_given).optional();
         let left = json
-            .field(37, left)
+            .field(38, left)
             .without("right", right_given)
             .optional();
-        let right = json.field(38, right).optional();
-        let untagged = json.field(39, untagged).required();
-        let snake = json.field(40, snake).required();
+        let right = json.field(39, right).optional();
+        let untagged = json.field(40, untagged).required();
+        let snake = json.field(41, snake).required();
         json.build(|| {
             Some(Self {
                 shared: shared?,
@@ -468,6 +474,7 @@ impl bind::Object for Everything {
                 deep: deep?,
                 leaf: leaf?,
                 leaves: leaves?,
+                person: person?,
                 blobs: blobs?,
                 anonymous: anonymous?,
                 parent: parent?.map(Box::new),
@@ -525,6 +532,58 @@ impl bind::Object for Leaf {
         }
         let name = json.field(0, name).required();
         json.build(|| Some(Self { name: name? }))
+    }
+}
+
+/// Who somebody is.
+#[derive(Clone, Default, PartialEq, ::tenon::serde::Serialize)]
+#[serde(crate = "::tenon::serde", rename_all = "camelCase")]
+pub struct Person {
+    /// `id`
+    pub id: String,
+    /// `name`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `birthDate`
+    pub birth_date: String,
+}
+
+impl ::core::fmt::Debug for Person {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        let mut shown = f.debug_struct("Person");
+        shown.field("id", &self.id);
+        shown.field("name", &::tenon::Hidden);
+        shown.field("birth_date", &::tenon::Hidden);
+        shown.finish()
+    }
+}
+
+impl bind::Object for Person {
+    const KEYS: &'static [&'static str] = &["id", "name", "birthDate"];
+
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
+    ) -> Result<Option<Self>, A::Error> {
+        let mut id = bind::Slot::Absent;
+        let mut name = bind::Slot::Absent;
+        let mut birth_date = bind::Slot::Absent;
+        while let Some(key) = json.next_key()? {
+            match key {
+                0 => id = json.value()?,
+                1 => name = json.value()?,
+                _ => birth_date = json.value()?,
+            }
+        }
+        let id = json.field(0, id).required();
+        let name = json.field(1, name).optional();
+        let birth_date = json.field(2, birth_date).required();
+        json.build(|| {
+            Some(Self {
+                id: id?,
+                name: name?,
+                birth_date: birth_date?,
+            })
+        })
     }
 }
 

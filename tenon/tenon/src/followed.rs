@@ -1,0 +1,49 @@
+//! What of a configuration file takes effect while the process runs: the guards of the doors and
+//! the table of a gateway. Log and traces are followed by the process itself.
+
+use tenon_core::{
+    Reload,
+    config::{Guards, RestConfig, RpcConfig},
+};
+use tenon_resilience::DoorGuards;
+
+/// The keys of `rest` and `rpc` that guard a door. `sharedLimits` is a connection to a store, and
+/// takes a restart.
+const GUARDS: [&str; 5] = [
+    "breaker",
+    "shedding",
+    "maxInFlight",
+    "rateLimits",
+    "trustedProxies",
+];
+
+/// Lets the section `rest` change the guards of a REST door.
+pub(crate) fn rest(reload: &Reload, guards: DoorGuards) {
+    reload.register("rest", &GUARDS, move |config: RestConfig| {
+        prepare(&guards, &config.guards())
+    });
+}
+
+/// Lets the section `rpc` change the guards of a gRPC door.
+pub(crate) fn rpc(reload: &Reload, guards: DoorGuards) {
+    reload.register("rpc", &GUARDS, move |config: RpcConfig| {
+        prepare(&guards, &config.guards())
+    });
+}
+
+fn prepare(guards: &DoorGuards, new: &Guards) -> Result<tenon_core::reload::Apply, String> {
+    let prepared = guards.prepare(new).map_err(|problem| problem.to_string())?;
+    Ok(Box::new(move || drop(prepared.put_in_force())))
+}
+
+/// Lets the section `gateway` replace the table of routes: connections stay, and requests in flight
+/// end on the table before.
+#[cfg(feature = "gateway")]
+pub(crate) fn gateway(reload: &Reload, gateway: tenon_gateway::Gateway) {
+    use tenon_core::config::GatewayConfig;
+    reload.register("gateway", &[""], move |config: GatewayConfig| {
+        let prepared = gateway.prepare(&config);
+        let prepared = prepared.map_err(|problem| problem.to_string())?;
+        Ok(Box::new(move || prepared.apply()))
+    });
+}
