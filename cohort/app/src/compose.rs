@@ -107,7 +107,7 @@ pub(crate) async fn compose(settings: &Settings, runtime: Runtime) -> Result<Pla
 /// The REST doors of the services as one router, with their contracts beside them.
 fn router(services: &mut [Open]) -> Result<Router> {
     let doors: Vec<_> = services.iter_mut().filter_map(Open::take_rest).collect();
-    let router = rest::merge(&doors)?.merge(docs::router(&document()?));
+    let router = rest::merge(doors.iter().map(AsRef::as_ref))?.merge(docs::router(&document()?));
     Ok(rest::with_fallbacks(router))
 }
 

@@ -52,6 +52,7 @@ pub struct Admin {
     life: Lifecycle,
     routes: Value,
     reload: Reload,
+    changing: Vec<Changing>,
 }
 
 impl Admin {
@@ -64,6 +65,7 @@ impl Admin {
             life,
             routes: Value::Array(Vec::new()),
             reload: Reload::new(),
+            changing: Vec::new(),
         }
     }
 
@@ -78,6 +80,16 @@ impl Admin {
     #[must_use]
     pub fn routes(mut self, routes: Value) -> Self {
         self.routes = routes;
+        self
+    }
+
+    /// Routes that change while the process runs: asked anew each time that `/routes` is.
+    #[must_use]
+    pub fn changing_routes(
+        mut self,
+        routes: impl Fn() -> Vec<Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.changing.push(Box::new(routes));
         self
     }
 
@@ -105,7 +117,8 @@ impl Admin {
             readiness: self.readiness,
             profiler: Profiler::new(self.config.profiling)?,
             life: self.life,
-            routes: format!("{:#}\n", self.routes),
+            routes: self.routes,
+            changing: self.changing,
             reload: self.reload,
         });
         Ok(Router::new()
@@ -132,13 +145,17 @@ impl std::fmt::Debug for Admin {
     }
 }
 
+/// Tells routes that change.
+type Changing = Box<dyn Fn() -> Vec<Value> + Send + Sync>;
+
 struct Shown {
     guard: Guard,
     metrics: Metrics,
     readiness: Readiness,
     profiler: Profiler,
     life: Lifecycle,
-    routes: String,
+    routes: Value,
+    changing: Vec<Changing>,
     reload: Reload,
 }
 
@@ -149,6 +166,17 @@ impl Shown {
             Ok(()) => page(),
             Err(refused) => refused.answer(),
         }
+    }
+
+    /// The table of routes as it is now.
+    fn all_routes(&self) -> String {
+        let mut rows = match &self.routes {
+            Value::Array(rows) => rows.clone(),
+            Value::Null => Vec::new(),
+            other => vec![other.clone()],
+        };
+        rows.extend(self.changing.iter().flat_map(|routes| routes()));
+        format!("{:#}\n", Value::Array(rows))
     }
 }
 
@@ -189,7 +217,7 @@ async fn metrics_text(State(shown): State<Arc<Shown>>) -> Response {
 }
 
 async fn routes(State(shown): State<Arc<Shown>>, req: Request) -> Response {
-    shown.guarded(&req, || page(StatusCode::OK, JSON, shown.routes.clone()))
+    shown.guarded(&req, || page(StatusCode::OK, JSON, shown.all_routes()))
 }
 
 async fn config(State(shown): State<Arc<Shown>>, req: Request) -> Response {

@@ -24,6 +24,7 @@ use crate::{
 };
 
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+pub(crate) type ChangingRoutes = Box<dyn Fn() -> Vec<serde_json::Value> + Send + Sync>;
 pub(crate) type Probe = Arc<dyn Fn() -> Work + Send + Sync>;
 
 /// What all doors of a process share.
@@ -45,6 +46,7 @@ pub struct Process {
     rpc: Vec<(String, RpcConfig, tenon_rpc::Door)>,
     admin: Option<AdminConfig>,
     routes: Vec<serde_json::Value>,
+    changing_routes: Vec<ChangingRoutes>,
     probes: Vec<(String, Probe)>,
     background: Vec<(String, Work)>,
     fatal: Vec<(String, Work)>,
@@ -72,6 +74,7 @@ impl Process {
             rpc: Vec::new(),
             admin: None,
             routes: Vec::new(),
+            changing_routes: Vec::new(),
             probes: Vec::new(),
             background: Vec::new(),
             fatal: Vec::new(),
@@ -148,6 +151,16 @@ impl Process {
     #[must_use]
     pub fn routes(mut self, routes: impl IntoIterator<Item = serde_json::Value>) -> Self {
         self.routes.extend(routes);
+        self
+    }
+
+    /// Adds routes that change while the process runs, as those of a gateway do.
+    #[must_use]
+    pub fn changing_routes(
+        mut self,
+        routes: impl Fn() -> Vec<serde_json::Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.changing_routes.push(Box::new(routes));
         self
     }
 
@@ -252,6 +265,9 @@ impl Process {
             let mut admin = Admin::new(config, metrics.clone(), life.clone())
                 .routes(serde_json::Value::Array(self.routes))
                 .reload(&reload);
+            for routes in self.changing_routes {
+                admin = admin.changing_routes(routes);
+            }
             for (name, probe) in probes.clone() {
                 admin = admin.probe(name, admin_thread::on_workers(probe));
             }

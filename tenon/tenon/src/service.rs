@@ -224,7 +224,7 @@ impl Service {
     /// # Errors
     /// Its routes or its configuration are not sound.
     pub fn open(self, runtime: &Runtime) -> Result<Open, ConfigError> {
-        let (rest, table) = match self.rest {
+        let rest = match self.rest {
             Some((config, routes)) => {
                 let mut door = Door::new(self.name.as_str(), config.clone(), routes)
                     .verifier(self.verifier.clone())
@@ -238,14 +238,14 @@ impl Service {
                 for (name, layer) in self.middleware {
                     door = door.middleware(name, layer);
                 }
-                let table = serde_json::to_value(door.table()?).unwrap_or_default();
                 // Two routes of one path are found here, before anything listens.
                 drop(door.router()?);
                 crate::followed::rest(&runtime.reload, door.guards()?);
-                (Some((config, door)), table)
+                Some((config, Arc::new(door)))
             }
-            None => (None, serde_json::Value::Null),
+            None => None,
         };
+        let table = rest.as_ref().map(|(_, door)| door.clone());
         #[cfg(feature = "gateway")]
         let descriptors: Vec<_> = self
             .rpc_services
@@ -307,6 +307,13 @@ impl Service {
     }
 }
 
+/// The table of a door as it is now. That it can be made was seen when the door was opened.
+fn rows(door: &Door) -> Vec<serde_json::Value> {
+    let rows = door.table().unwrap_or_default();
+    let rows = rows.iter().map(serde_json::to_value);
+    rows.filter_map(std::result::Result::ok).collect()
+}
+
 /// The gRPC door, opened over HTTP.
 #[cfg(feature = "gateway")]
 fn transcoded(
@@ -326,9 +333,10 @@ fn transcoded(
 /// A service whose doors are put together.
 pub struct Open {
     name: String,
-    rest: Option<(RestConfig, Door)>,
+    rest: Option<(RestConfig, Arc<Door>)>,
     rpc: Option<(RpcConfig, tenon_rpc::Door)>,
-    table: serde_json::Value,
+    /// The door again, also when it was taken: its limits change, and so does its table.
+    table: Option<Arc<Door>>,
     registration: Option<RegistrationConfig>,
     additions: Vec<Addition>,
     #[cfg(feature = "gateway")]
@@ -338,7 +346,7 @@ pub struct Open {
 impl Open {
     /// Takes the REST door, to be merged with those of other services under one address
     /// ([`tenon_rest::merge`]). What is left is served by [`Open::serve`].
-    pub fn take_rest(&mut self) -> Option<Door> {
+    pub fn take_rest(&mut self) -> Option<Arc<Door>> {
         self.rest.take().map(|(_, door)| door)
     }
 
@@ -355,7 +363,7 @@ impl Open {
     /// Two routes have one path.
     pub fn serve(self, mut process: Process) -> Result<Process, ConfigError> {
         let rest = match self.rest {
-            Some((config, door)) => Some((config, tenon_rest::merge([&door])?)),
+            Some((config, door)) => Some((config, tenon_rest::merge([&*door])?)),
             None => None,
         };
         #[cfg(feature = "gateway")]
@@ -378,8 +386,8 @@ impl Open {
         if let Some(config) = self.registration {
             process = process.registration(&self.name, config);
         }
-        if let serde_json::Value::Array(rows) = self.table {
-            process = process.routes(rows);
+        if let Some(door) = self.table {
+            process = process.changing_routes(move || rows(&door));
         }
         let additions = self.additions.into_iter();
         Ok(additions.fold(process, |process, addition| addition(process)))

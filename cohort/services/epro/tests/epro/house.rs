@@ -216,7 +216,7 @@ impl House {
         let mut open = built.service.open(&Runtime::default()).unwrap();
         let door = open.take_rest().unwrap();
         Self {
-            router: tenon::rest::merge([&door]).unwrap(),
+            router: tenon::rest::merge([&*door]).unwrap(),
             client: built.client,
             db: built.db,
             neighbours,

@@ -221,7 +221,7 @@ async fn a_full_pool_is_told_at_once_and_is_nobodys_failure() {
     let mut open = service.open(&Runtime::default()).unwrap();
     let door = open.take_rest().unwrap();
     let platform = Arc::new(Platform {
-        router: tenon::rest::merge([&door]).unwrap(),
+        router: tenon::rest::merge([&*door]).unwrap(),
         ..platform
     });
     let mut logins = JoinSet::new();

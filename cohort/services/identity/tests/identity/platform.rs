@@ -114,7 +114,7 @@ impl Platform {
             .unwrap();
         let mut open = built.service.open(&Runtime::default()).unwrap();
         let door = open.take_rest().unwrap();
-        let router = tenon::rest::merge([&door]).unwrap();
+        let router = tenon::rest::merge([&*door]).unwrap();
         let cx = Context::background();
         let made = ensure_administrator(&cx, &built.context, None);
         let made = made.await.unwrap();

@@ -156,7 +156,7 @@ pub(crate) async fn house_in(folder: tempfile::TempDir) -> House {
     let mut open = built.service.open(&runtime).unwrap();
     let door = open.take_rest().unwrap();
     House {
-        router: tenon::rest::merge([&door]).unwrap(),
+        router: tenon::rest::merge([&*door]).unwrap(),
         client: built.client,
         db: built.db,
         trials,

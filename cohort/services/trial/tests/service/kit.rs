@@ -125,7 +125,7 @@ pub(crate) async fn house() -> House {
     let mut open = built.service.open(&Runtime::default()).unwrap();
     let door = open.take_rest().unwrap();
     House {
-        router: tenon::rest::merge([&door]).unwrap(),
+        router: tenon::rest::merge([&*door]).unwrap(),
         client: built.client,
         db: built.db,
         patients,
