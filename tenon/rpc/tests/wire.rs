@@ -358,8 +358,15 @@ async fn a_broken_connection_stops_the_work() {
     let tcp = TcpStream::connect(house.address).await.unwrap();
     let (sender, connection) = h2::client::handshake(tcp).await.unwrap();
     let connection = tokio::spawn(connection);
-    let raw = Raw { sender };
-    let call = tokio::spawn(async move { raw.call(LIST, &[], &asking("sleep")).await });
+    // Not by `Raw`, whose panic would be written with its stack while the clock runs.
+    let call = tokio::spawn(async move {
+        let mut sender = sender.ready().await.ok()?;
+        let request =
+            Request::post(format!("http://ward{LIST}")).header("content-type", "application/grpc");
+        let (response, mut stream) = sender.send_request(request.body(()).ok()?, false).ok()?;
+        stream.send_data(asking("sleep").into(), true).ok()?;
+        response.await.ok()
+    });
     events.began().await;
     let left = Instant::now();
     connection.abort();
@@ -367,8 +374,9 @@ async fn a_broken_connection_stops_the_work() {
     assert!(how.is(&catalogue::CANCELLED), "{how:?}");
     println!("connection gone: work stopped after {:?}", dropped - left);
     assert!((dropped - left).as_millis() < 300 && (ended - left).as_millis() < 300);
+    let answer = call.await.unwrap();
     assert!(
-        call.await.is_err(),
+        answer.is_none(),
         "the caller of a broken connection gets no answer"
     );
 }
