@@ -275,7 +275,7 @@ async fn what_is_not_served_is_unimplemented() {
         "/patient.PatientServices/getPatientsByTrial",
         "/patient.PatientService/getPatientsByTrial/",
         "/",
-        "/grpc.health.v1.Health/Watch",
+        "/grpc.health.v1.Health/Watches",
     ] {
         assert_eq!(
             raw.call(path, &[], &asking("T1")).await.status(),
