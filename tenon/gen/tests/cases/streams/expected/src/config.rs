@@ -3,7 +3,8 @@
 
 use tenon::{
     config::{
-        AdminConfig, AuthConfig, ClientsConfig, LogConfig, RestConfig, RpcConfig, StoreConfig,
+        AdminConfig, AuthConfig, ClientsConfig, LogConfig, RegistrationConfig, RestConfig,
+        RpcConfig, StoreConfig, TracesConfig,
     },
     serde::Deserialize,
 };
@@ -23,6 +24,9 @@ pub struct Config {
     /// Health, metrics and the route table.
     #[serde(default)]
     pub admin: AdminConfig,
+    /// How others learn of this instance.
+    #[serde(default)]
+    pub registration: Option<RegistrationConfig>,
     /// Which tokens are accepted.
     #[serde(default)]
     pub auth: AuthConfig,
@@ -35,4 +39,7 @@ pub struct Config {
     /// The log.
     #[serde(default)]
     pub log: LogConfig,
+    /// The traces.
+    #[serde(default)]
+    pub traces: TracesConfig,
 }

@@ -27,7 +27,10 @@ pub async fn build(config: Config) -> Result<Service, StartError> {
     let verifier = Verifier::new(&config.auth, Arc::new(SystemClock))?;
     // Who may do what: these rules refuse every permission that a contract names.
     let rules: Arc<dyn AccessRules> = Arc::new(NoRules);
-    let service = Service::new(config.name).admin(config.admin).auth(verifier);
+    let service = Service::new(config.name)
+        .admin(config.admin)
+        .registration(config.registration)
+        .auth(verifier);
     Ok(doors::open(
         service,
         config.rest,
