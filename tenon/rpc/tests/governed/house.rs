@@ -107,7 +107,12 @@ pub async fn house_of(conduct: Conduct) -> House {
 
 /// An instance at an address.
 pub async fn open(listen: SocketAddr, conduct: Conduct, tls: Option<ServerTls>) -> House {
-    let (life, config) = (Lifecycle::new(), RpcConfig::default());
+    let life = Lifecycle::new();
+    // What callers do about an instance that fails is looked at; it must not refuse by itself.
+    let config = RpcConfig {
+        breaker: false,
+        ..RpcConfig::default()
+    };
     let service = Service::builder("test.Notes", conduct.clone())
         .unary(&WRITE, |conduct, cx, _: String| async move {
             conduct.answer(&cx).await
