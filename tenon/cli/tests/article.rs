@@ -158,11 +158,12 @@ fn fill_in(dir: &Path) {
     fs::write(logic.join("get_patients_by_trial.rs"), by_trial).unwrap();
     let library = dir.join("src/lib.rs");
     let text = fs::read_to_string(&library).unwrap();
-    let built = "let service = Service::new(config.name).admin(config.admin).auth(verifier);";
+    let built = ".auth(verifier);";
     assert!(text.contains(built), "{text}");
-    let guarded = "let mut service = Service::new(config.name).admin(config.admin).auth(verifier.clone());\n    \
-                   if let Some(verifier) = verifier {\n        \
-                   service = service.layer(tenon::require_token(verifier));\n    }";
+    let guarded = ".auth(verifier.clone());\n    \
+                   let service = match verifier {\n        \
+                   Some(verifier) => service.layer(tenon::require_token(verifier)),\n        \
+                   None => service,\n    };";
     fs::write(&library, text.replace(built, guarded)).unwrap();
     let any = "listen: 127.0.0.1:0";
     let config = format!(

@@ -10,7 +10,7 @@ use tenon_auth::Verifier;
 use tenon_core::catalogue;
 use tenon_rest::Request;
 
-/// What a [`crate::Proxy`] asks of requests before it forwards them.
+/// What a [`crate::Gateway`] asks of requests before it forwards them.
 #[derive(Clone)]
 pub struct Guard {
     verifier: Arc<Verifier>,

@@ -25,7 +25,8 @@ fn whole() -> Value {
         "any": null, "list": [1], "matrix": [[0.5], []], "pair": [1, 2], "map": {"a": 1},
         "numbered": {"7": {"name": "n"}}, "deep": {"a": [{"b": {"name": "d"}}]},
         "leaf": {"name": "l"}, "leaves": [], "blobs": ["aGk="], "anonymous": {"inner": "i"},
-        "left": 1, "Untagged": "u", "snake_case": "s"
+        "left": 1, "Untagged": "u", "snake_case": "s",
+        "person": {"id": "S-1", "name": "canary-name", "birthDate": "canary-date"}
     })
 }
 
@@ -68,6 +69,13 @@ fn every_type_is_read() {
     assert_eq!(read.deep["a"][0]["b"].name, "d");
     assert_eq!(read.anonymous.inner, "i");
     assert_eq!(read.parent, None);
+}
+
+#[test]
+fn what_is_personal_is_not_shown() {
+    let shown = format!("{:?}", everything(|_| {}).unwrap());
+    assert!(shown.contains("S-1"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
 }
 
 #[test]

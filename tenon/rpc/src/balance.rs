@@ -1,9 +1,9 @@
 //! Which instance takes a call.
 //!
 //! By default the power of two choices on peak EWMA: two instances are drawn in proportion to
-//! their weights, and the one that would answer sooner takes the call. [`load`] says how that is
-//! estimated, [`health`] when an instance that fails is left out and how it comes back. With
-//! `balancer: consistentHash` the key of the call decides ([`ring`]).
+//! their weights, and the one that would answer sooner takes the call. `load` says how that is
+//! estimated, `health` when an instance that fails is left out and how it comes back. With
+//! `balancer: consistentHash` the key of the call decides (`ring`).
 //!
 //! Sources: M. Mitzenmacher, The Power of Two Choices in Randomized Load Balancing (1996);
 //! Finagle's and Linkerd's `PeakEwma`; go-zero's `p2c`; Envoy's outlier detection and slow start.
