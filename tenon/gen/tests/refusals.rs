@@ -202,7 +202,10 @@ fn the_configuration_that_is_written_is_read() {
         clients: tenon::config::ClientsConfig,
         #[serde(default)]
         store: tenon::config::StoreConfig,
+        #[serde(default)]
+        registration: Option<tenon::config::RegistrationConfig>,
         log: tenon::config::LogConfig,
+        traces: tenon::config::TracesConfig,
     }
     let text = "service a {\n    @handler x\n    get /x\n}\n";
     let output = run(&format!("{HEAD}api = \"a.api\"\n"), text, "").unwrap();
