@@ -13,7 +13,7 @@ use std::{
     collections::HashMap,
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
@@ -22,6 +22,7 @@ use std::{
 
 use prost::Message;
 use tenon::profile::proto;
+use tenon_test::fixed_port;
 
 /// A made-up number.
 const NUMBER: &str = "11010519491231002X";
@@ -137,10 +138,7 @@ impl Drop for Service {
 }
 
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    SocketAddr::from(([127, 0, 0, 1], fixed_port()))
 }
 
 /// Calls once; false when the service sheds load.

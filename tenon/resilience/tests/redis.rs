@@ -6,7 +6,6 @@
 )]
 
 use std::{
-    net::TcpListener,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -64,11 +63,6 @@ impl Drop for Redis {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 fn instance(port: u16) -> DoorGuards {
     let text = format!(
         concat!(
@@ -104,7 +98,7 @@ async fn taken(guards: &DoorGuards, caller: &str, asked: usize) -> usize {
 
 #[tokio::test]
 async fn instances_count_together_and_each_for_itself_while_redis_is_away() {
-    let port = free_port();
+    let port = tenon_test::fixed_port();
     let Some(redis) = Redis::start(port) else {
         return;
     };
@@ -139,7 +133,7 @@ async fn instances_count_together_and_each_for_itself_while_redis_is_away() {
 
 #[tokio::test]
 async fn the_lua_bucket_is_the_one_of_the_process() {
-    let port = free_port();
+    let port = tenon_test::fixed_port();
     let Some(redis) = Redis::start(port) else {
         return;
     };

@@ -37,13 +37,13 @@ async fn ask(client: &PatientClient) -> Result<(), Error> {
 }
 
 /// A port on which nobody listens.
-async fn deserted() -> SocketAddr {
-    TcpListener::bind(ANY).await.unwrap().local_addr().unwrap()
+fn deserted() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], tenon_test::fixed_port()))
 }
 
 #[tokio::test]
 async fn a_dead_endpoint_is_unavailable_at_once() {
-    let client = PatientClient::remote(channel(&[deserted().await], Duration::from_secs(2)));
+    let client = PatientClient::remote(channel(&[deserted()], Duration::from_secs(2)));
     for _ in 0..3 {
         let started = Instant::now();
         let error = ask(&client).await.unwrap_err();
@@ -85,7 +85,7 @@ async fn a_restarted_server_is_found_again() {
 #[tokio::test]
 async fn calls_go_round_and_past_the_dead() {
     let (a, b) = (house(ward(None).0).await, house(ward(None).0).await);
-    let places = [a.address, deserted().await, b.address];
+    let places = [a.address, deserted(), b.address];
     let client = PatientClient::remote(channel(&places, Duration::from_secs(2)));
     for _ in 0..60 {
         ask(&client).await.unwrap();

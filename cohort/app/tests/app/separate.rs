@@ -1,8 +1,9 @@
 //! Every service as a process of its own, with the configurations that come with them.
 
-use std::{fs, net::TcpListener, path::Path};
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
+use tenon_test::fixed_port;
 
 use crate::platform::{Client, Process, cohort, folder, new_id, phq9, run, said};
 
@@ -23,16 +24,15 @@ const PORTS: [u16; 16] = [
 
 /// Copies the configurations, with free ports in place of the shipped ones.
 fn configure(folder: &Path) {
-    let free: Vec<TcpListener> = PORTS
-        .iter()
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
+    let free: Vec<u16> = PORTS.iter().map(|_| fixed_port()).collect();
     for (service, file) in SERVICES {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         let mut text = fs::read_to_string(source).unwrap();
         for (shipped, free) in PORTS.iter().zip(&free) {
-            let free = free.local_addr().unwrap();
-            text = text.replace(&format!("127.0.0.1:{shipped}"), &format!("<{free}>"));
+            text = text.replace(
+                &format!("127.0.0.1:{shipped}"),
+                &format!("<127.0.0.1:{free}>"),
+            );
         }
         let text = text.replace(['<', '>'], "");
         fs::write(folder.join(format!("{service}.yaml")), text).unwrap();

@@ -2,17 +2,20 @@
 //! which is a client by other hands.
 
 use std::{
-    net::TcpListener,
     process::{Child, Command, Stdio},
     sync::OnceLock,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tenon_core::config::EtcdConfig;
+use tenon_test::fixed_port;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// An etcd costs a process and some 30 MB; a test machine has few cores.
 static TURNS: Semaphore = Semaphore::const_new(3);
+
+/// How long an etcd may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether there is an etcd to test against; says so once where there is none.
 pub(crate) fn is_installed() -> bool {
@@ -62,7 +65,7 @@ impl Etcd {
         control: Vec<String>,
     ) -> Self {
         let turn = TURNS.acquire().await.unwrap();
-        let (port, peer_port) = (free_port(), free_port());
+        let (port, peer_port) = (fixed_port(), fixed_port());
         Self {
             folder: tempfile::tempdir().unwrap(),
             port,
@@ -97,7 +100,8 @@ impl Etcd {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        for _ in 0..300 {
+        let begun = Instant::now();
+        while self.is_running() && begun.elapsed() < PATIENCE {
             if self.run(&["get", "is-it-there"]).is_some() {
                 return;
             }
@@ -130,6 +134,11 @@ impl Etcd {
             .unwrap_or_else(|| panic!("etcdctl {arguments:?} failed"))
     }
 
+    fn is_running(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
     fn run(&self, arguments: &[&str]) -> Option<String> {
         let output = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
@@ -160,10 +169,4 @@ pub(crate) fn at(address: &str, key: &str) -> EtcdConfig {
         key: key.to_owned(),
         ..EtcdConfig::default()
     }
-}
-
-/// A port that was free a moment ago: etcd takes no port 0.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
