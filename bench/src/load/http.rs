@@ -27,6 +27,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Its body.
     pub(crate) body: Bytes,
+    /// Whether no other request can follow on its connection.
+    pub(crate) closes: bool,
 }
 
 impl Connection {
@@ -78,6 +80,9 @@ fn take(buffer: &mut BytesMut) -> anyhow::Result<Option<Answer>> {
         let matches = name.eq_ignore_ascii_case("content-length");
         matches.then(|| value.trim().parse::<usize>().ok())?
     });
+    let closes = head
+        .lines()
+        .any(|line| line.eq_ignore_ascii_case("connection: close"));
     let body_bytes = match (body_bytes, status) {
         (Some(bytes), _) => bytes,
         (None, 204) => 0,
@@ -88,7 +93,11 @@ fn take(buffer: &mut BytesMut) -> anyhow::Result<Option<Answer>> {
     }
     let mut answer = buffer.split_to(head_bytes + body_bytes);
     let body = answer.split_off(head_bytes).freeze();
-    Ok(Some(Answer { status, body }))
+    Ok(Some(Answer {
+        status,
+        body,
+        closes,
+    }))
 }
 
 /// Where `wanted` begins.

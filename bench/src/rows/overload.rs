@@ -3,6 +3,7 @@
 //! write does: what is cheaper than refusing cannot be protected by refusing.
 
 use std::{
+    net::SocketAddr,
     thread,
     time::{Duration, Instant},
 };
@@ -109,7 +110,8 @@ async fn run(
         // Never longer than the schedule, which is finite.
         let (queue, due) = mpsc::unbounded_channel();
         queues.push(queue);
-        tasks.spawn(ask(connection, requests[class].clone(), class, began, due));
+        let request = requests[class].clone();
+        tasks.spawn(ask(server.address, connection, request, class, began, due));
     }
     let pacer = thread::spawn(move || open::pace(&schedule, began, &queues));
     let mut all = Vec::new();
@@ -133,6 +135,7 @@ fn class(connection: usize) -> usize {
 }
 
 async fn ask(
+    address: SocketAddr,
     mut connection: http::Connection,
     request: Bytes,
     class: usize,
@@ -150,6 +153,10 @@ async fn ask(
                 String::from_utf8_lossy(&answer.body)
             ),
         };
+        // A refusal that did not wait for the body ends the connection, and says so.
+        if answer.closes {
+            connection = http::Connection::open(address).await?;
+        }
         outcomes.push(Outcome {
             due: at - began,
             took: at.elapsed(),

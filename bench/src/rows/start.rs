@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -86,14 +86,11 @@ struct House {
 
 impl House {
     fn new(program: PathBuf, folder: &Path) -> anyhow::Result<Self> {
-        let free = || -> anyhow::Result<SocketAddr> {
-            Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-        };
         let house = Self {
             program,
             data: folder.join("data"),
             config: folder.join("epro.yaml"),
-            admin: free()?,
+            admin: SocketAddr::from(([127, 0, 0, 1], tenon_test::fixed_port())),
         };
         let data = house.data.display();
         let config = format!(

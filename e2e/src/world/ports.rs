@@ -1,12 +1,10 @@
 //! The ports that the processes get. They stay the same when a process is started again.
 
-use std::{collections::BTreeMap, net::TcpListener};
+use std::collections::BTreeMap;
+
+use tenon_test::fixed_port;
 
 use super::SERVICES;
-
-/// Below the range that the system gives to outgoing connections, so that none of them takes the
-/// port of a process that is down for a moment.
-const RANGE: std::ops::Range<u16> = 18_000..30_000;
 
 /// The doors of all processes.
 #[derive(Debug)]
@@ -26,14 +24,7 @@ impl Ports {
             doors.push(format!("{service}.admin"));
         }
         doors.push("up.admin".to_owned());
-        let width = RANGE.end - RANGE.start;
-        let first = u16::try_from(std::process::id() % u32::from(width)).unwrap();
-        let mut turn = (0..width).map(|step| RANGE.start + (first + step * 7) % width);
-        let mut next = || {
-            turn.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-                .unwrap()
-        };
-        Self(doors.into_iter().map(|door| (door, next())).collect())
+        Self(doors.into_iter().map(|door| (door, fixed_port())).collect())
     }
 
     /// The port of a door, as `patient.rpc`.

@@ -1,3 +1,5 @@
+//! A file that changes while the process runs: what is taken, refused and told.
+
 use std::path::Path;
 
 use super::*;
