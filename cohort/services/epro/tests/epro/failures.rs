@@ -141,7 +141,10 @@ async fn callers_that_leave_hurt_nobody_else() {
                 _ => Duration::from_secs(60),
             };
             let answer = tokio::time::timeout(patience, insist(&router, &coordinator, &response));
-            (response["id"].as_str().unwrap().to_owned(), answer.await.ok())
+            (
+                response["id"].as_str().unwrap().to_owned(),
+                answer.await.ok(),
+            )
         });
     }
     let outcomes = posts.join_all().await;
