@@ -76,7 +76,7 @@ lint:
 # One invocation builds and runs everything: unit, integration, end-to-end and documentation
 # tests, and the proof that generated code is fresh.
 tests:
-	cargo test $(LOCKED) --workspace
+	cargo test $(LOCKED) --workspace --no-fail-fast
 
 # Broken links and bare addresses in the documentation are faults as well. Libraries only: the
 # command `tenon` and the library `tenon` would write to one folder.

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -36,6 +36,7 @@ use crate::{
     head::{self, Refusal},
     marked::Marked,
     socket::{self, Socket},
+    wakes::Wakes,
 };
 
 /// The largest head of a request.
@@ -152,10 +153,13 @@ impl Connection {
         });
         let (peer, protocol) = (Peer(self.peer), self.options.protocol);
         let marks = activity.clone();
+        let wakes = Wakes::new(Instant::now());
+        let woken = wakes.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let marks = marks.clone();
             let in_flight = marks.request();
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(woken.readable());
             if let Some(identity) = &identity {
                 request.extensions_mut().insert(identity.clone());
             }
@@ -184,7 +188,7 @@ impl Connection {
                     .max_buf_size(BUFFER_BYTES)
                     .serve_connection(io, service)
                     .with_upgrades();
-                self.drive(served, activity).await
+                self.drive(served, activity, wakes).await
             }
             Protocol::Http2 => {
                 let served = http2::Builder::new(TokioExecutor::new())
@@ -199,14 +203,15 @@ impl Connection {
                     .max_pending_accept_reset_streams(STREAMS as usize)
                     .max_header_list_size(HEAD_BYTES as u32)
                     .serve_connection(io, service);
-                self.drive(served, activity).await
+                self.drive(served, activity, wakes).await
             }
         }
     }
 
     /// Polls the connection beside everything that may end it. Returning drops it, and with it
     /// the requests in flight.
-    async fn drive(&self, served: impl Served, activity: &Activity) -> End {
+    async fn drive(&self, served: impl Served, activity: &Activity, wakes: Arc<Wakes>) -> End {
+        let waker = Waker::from(wakes.clone());
         let mut served = pin!(served);
         let mut gone = pin!(socket::peer_gone(self.tcp.as_ref()));
         let mut drain = pin!(self.life.closing());
@@ -215,6 +220,7 @@ impl Connection {
         // Set once the peer was told to send no more: until when it may take that in.
         let mut farewell: Option<Instant> = None;
         std::future::poll_fn(|cx| {
+            let cx = &mut wakes.run(cx, &waker);
             if farewell.is_none() && drain.as_mut().poll(cx).is_ready() {
                 if activity.untouched() {
                     return Poll::Ready(End::Drained);

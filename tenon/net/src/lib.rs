@@ -13,6 +13,7 @@ mod marked;
 mod outflow;
 mod socket;
 pub mod tls;
+mod wakes;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -22,6 +23,7 @@ pub use accept::serve;
 pub use listen::{BindError, bind};
 pub use tenon_core::PeerIdentity;
 pub use tls::{ClientTls, ServerTls};
+pub use wakes::Readable;
 
 /// A phone that loses its network is back within a minute, or its connection is not.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);

@@ -9,8 +9,8 @@
 //! threads, and those that wait are in the sockets and in the queue of the runtime.
 //!
 //! A probe asks the timer to wake it each 10 ms while requests come, and looks how late it is.
-//! It only arms: what is refused is decided by each request's own wait, which is measured by
-//! going once to the end of the runtime's queue.
+//! It only arms: what is refused is decided by each request's own wait, which the listener
+//! knows, or which is measured by going once to the end of the runtime's queue.
 
 use std::{
     sync::{

@@ -99,21 +99,30 @@ impl Gate {
         }
     }
 
-    /// Lets a request in, before anything was read of it.
+    /// Lets a request in, before anything was read of it; `readable` is when that could have been
+    /// done, where it is known.
     ///
     /// # Errors
     /// There is no place, or it is shed.
-    pub async fn enter(&self, now: Instant) -> Result<Flight<'_>, Refusal> {
-        let places = self.places();
-        self.stage.enter(now, places).await.map_err(Refusal::Shed)
+    pub async fn enter(
+        &self,
+        now: Instant,
+        readable: Option<Instant>,
+    ) -> Result<Flight<'_>, Refusal> {
+        let entered = self.stage.enter(now, readable, self.places()).await;
+        entered.map_err(Refusal::Shed)
     }
 
     /// [`Gate::enter`] for who gives the place on, to a stream.
     ///
     /// # Errors
     /// As there.
-    pub async fn enter_held(self: &Arc<Self>, now: Instant) -> Result<Held, Refusal> {
-        let flight = self.enter(now).await?;
+    pub async fn enter_held(
+        self: &Arc<Self>,
+        now: Instant,
+        readable: Option<Instant>,
+    ) -> Result<Held, Refusal> {
+        let flight = self.enter(now, readable).await?;
         let began = flight.keep();
         Ok(Held {
             gate: self.clone(),

@@ -3,8 +3,9 @@
 //! Three queues can grow, and each has its rule. A request is refused by the first that says so.
 //!
 //! 1. **The queue before the worker threads** (CPU). Once the module `delay` finds it
-//!    standing, each request measures its own wait there and is refused above a target: 20 ms
-//!    for what is sheddable, 40 ms, and 160 ms for what is critical. Source: DAGOR of WeChat, with
+//!    standing, each request is refused whose own wait there is above a target: 20 ms for what
+//!    is sheddable, 40 ms, and 80 ms for what is critical: what is left is then beyond capacity
+//!    by itself. Source: DAGOR of WeChat, with
 //!    the standing queue of CoDel.
 //! 2. **The work that is in flight while the CPU is short.** Source: go-zero's
 //!    `core/load/adaptiveshedder.go`: with the CPU at the threshold (900 permille; half way to
@@ -71,7 +72,7 @@ const MILLI: f64 = 1000.0;
 const WAIT_MAX: [Duration; 3] = [
     delay::LATE,
     Duration::from_millis(40),
-    Duration::from_millis(160),
+    Duration::from_millis(80),
 ];
 /// The part of a route's time that a request may spend waiting, by [`Criticality::index`].
 const PATIENCE: [f64; 3] = [0.125, 0.25, 0.5];
@@ -221,12 +222,19 @@ impl Stage {
         self.flying.load(Relaxed)
     }
 
-    /// Lets a request in, or sheds it. `places` is how many may be in flight in any case. While
-    /// nothing is wrong this does not wait and costs one addition and a few reads.
+    /// Lets a request in, or sheds it. `readable` is when its bytes were there to be read, where
+    /// that is known; what it has waited for a thread is else found out by going once to the end
+    /// of the runtime's queue. `places` is how many may be in flight in any case. While nothing
+    /// is wrong this does not wait and costs one addition and a few reads.
     ///
     /// # Errors
     /// The reason why it is shed.
-    pub async fn enter(&self, now: Instant, places: usize) -> Result<Flight<'_>, Reason> {
+    pub async fn enter(
+        &self,
+        now: Instant,
+        readable: Option<Instant>,
+        places: usize,
+    ) -> Result<Flight<'_>, Reason> {
         // Counted first: who waits at the end of the queue is in flight, too.
         let flight = self.fly(now);
         if self.flying.load(Relaxed) > places {
@@ -240,8 +248,13 @@ impl Stage {
             self.check_flight(now, time)?;
         }
         if shedder.delay.is_armed(now) {
-            tokio::task::yield_now().await;
-            self.check_wait(now)?;
+            match readable {
+                Some(readable) => self.check_wait(readable, now)?,
+                None => {
+                    tokio::task::yield_now().await;
+                    self.check_wait(now, Instant::now())?;
+                }
+            }
         }
         Ok(flight)
     }
@@ -256,9 +269,8 @@ impl Stage {
     }
 
     /// Rule 1.
-    fn check_wait(&self, came: Instant) -> Result<(), Reason> {
-        let now = Instant::now();
-        if now.saturating_duration_since(came) <= WAIT_MAX[self.criticality.index()] {
+    fn check_wait(&self, since: Instant, now: Instant) -> Result<(), Reason> {
+        if now.saturating_duration_since(since) <= WAIT_MAX[self.criticality.index()] {
             return Ok(());
         }
         self.shedder.inner.delay.arm(now);

@@ -65,7 +65,7 @@ async fn press(stage: &Arc<Stage>, behind: &Behind, rate: u32, time: Duration) -
             let (stage, behind) = (stage.clone(), behind.clone());
             requests.spawn(async move {
                 let came = Instant::now();
-                let flight = stage.enter(came, ANY).await?;
+                let flight = stage.enter(came, None, ANY).await?;
                 let place = behind.places.acquire().await.unwrap();
                 sleep(behind.work).await;
                 drop(place);
@@ -125,7 +125,7 @@ async fn a_black_hole_holds_few_and_a_burst_is_no_overload() {
     let held = futures(&stage, 500).await;
     let mut refused = None;
     for tenth in 0..30 {
-        if stage.enter(Instant::now(), ANY).await.is_err() {
+        if stage.enter(Instant::now(), None, ANY).await.is_err() {
             refused.get_or_insert(tenth);
         }
         sleep(Duration::from_millis(100)).await;
@@ -149,7 +149,7 @@ async fn futures(
 ) -> Vec<Result<tenon_resilience::shedder::Flight<'_>, Reason>> {
     let mut all = Vec::new();
     for _ in 0..count {
-        all.push(stage.enter(Instant::now(), ANY).await);
+        all.push(stage.enter(Instant::now(), None, ANY).await);
     }
     all
 }
@@ -185,7 +185,7 @@ async fn a_short_cpu_sheds_what_is_above_the_best_and_places_are_a_limit_by_them
     shedder.set(false, 900);
     let all = futures(&stages[0], 1000).await;
     assert!(all.iter().all(Result::is_ok), "shed although it is off");
-    let one_more = stages[0].enter(Instant::now(), 1000).await;
+    let one_more = stages[0].enter(Instant::now(), None, 1000).await;
     assert_eq!(one_more.unwrap_err(), Reason::InFlight);
 }
 
@@ -210,7 +210,7 @@ async fn a_queue_before_the_threads_is_shed_by_criticality() {
                     let stage = stages[class].clone();
                     batch.spawn_local(async move {
                         let came = Instant::now();
-                        let entered = stage.enter(came, ANY).await;
+                        let entered = stage.enter(came, None, ANY).await;
                         let waited = came.elapsed();
                         match entered {
                             Ok(flight) => {

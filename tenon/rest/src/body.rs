@@ -12,6 +12,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use async_compression::tokio::bufread::{GzipDecoder, ZlibDecoder};
@@ -32,6 +33,11 @@ use crate::Request;
 /// What a compressed body may be larger than the limit of its content: a body that does not
 /// compress grows by its container.
 const CONTAINER_BYTES: u64 = 1024;
+
+/// The longest body that is read without being wanted: what fits in one read.
+const DISCARD_BYTES: u64 = 64 << 10;
+/// How long it may take to come: it was sent with its head, or the client is slow.
+const DISCARD_TIME: Duration = Duration::from_millis(100);
 
 /// Knows whether the body of a request was read to its end.
 ///
@@ -101,6 +107,27 @@ pub(crate) fn limit(request: Request, limit: u64, reading: &Reading) -> Result<R
         head.headers.remove(header::CONTENT_LENGTH);
     }
     Ok(Request::from_parts(head, body))
+}
+
+/// Reads and throws away a body that nobody will read, if it is short and on its way: its
+/// connection can then carry another request. A new one, with its handshakes, costs both sides
+/// more than these bytes, and those who are refused come again.
+pub(crate) async fn discard(request: Request, reading: &Reading) {
+    let asks_first = request.headers().contains_key(header::EXPECT);
+    let mut body = request.into_body();
+    let short = |most: u64| most <= DISCARD_BYTES;
+    if asks_first || body.is_end_stream() || !body.size_hint().upper().is_some_and(short) {
+        return;
+    }
+    let to_its_end = async {
+        while let Some(frame) = body.frame().await {
+            if frame.is_err() {
+                return;
+            }
+        }
+        reading.end();
+    };
+    let _ = tokio::time::timeout(DISCARD_TIME, to_its_end).await;
 }
 
 /// The head and the whole body of a request that no route of a [`crate::Door`] takes: not more

@@ -51,12 +51,13 @@ impl Guard {
         &self,
         limits: Option<&Limits>,
         now: Instant,
+        readable: Option<Instant>,
         quota: &mut Option<Quota>,
     ) -> Result<Flight<'_>> {
         if let Some(limits) = limits {
             self.check_address_and_route(limits, now, quota).await?;
         }
-        let entered = self.gate.enter(now).await;
+        let entered = self.gate.enter(now, readable).await;
         entered.map_err(|refusal| self.refuse(refusal))
     }
 

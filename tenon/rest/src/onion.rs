@@ -23,6 +23,7 @@ use tenon_core::{
     Context, Error, PeerIdentity, Result, TraceContext, catalogue, context::CancelGuard, panics,
     trace::within,
 };
+use tenon_net::Readable;
 use tenon_profile::{Label, handler, labelled};
 use tenon_resilience::{Quota, breaker::Permit, shedder::Flight};
 use tenon_telemetry::HttpRoute;
@@ -33,7 +34,7 @@ use crate::{
     Request, Response, Route, body, deadline,
     endpoint::Endpoint,
     events,
-    guard::{self, Guard},
+    guard::{self, Guard, Limits},
     journal::Journal,
     problem, stream, trace,
 };
@@ -111,18 +112,20 @@ impl Onion {
     ) -> Result<Response> {
         let guard = &self.guard;
         let limits = guard.limits(&request);
-        let flight = guard
-            .enter(limits.as_ref(), visit.came, &mut visit.quota)
-            .await?;
+        let readable = request.extensions().get::<Readable>().map(|it| it.0);
+        let entered = guard
+            .enter(limits.as_ref(), visit.came, readable, &mut visit.quota)
+            .await;
+        let flight = match entered {
+            Ok(flight) => flight,
+            Err(refusal) => return Err(refuse(request, visit, refusal).await),
+        };
         let request = body::limit(request, self.max_bytes, &visit.reading)?;
-        let cx = self.admit(cx, &request, &mut visit.journal)?;
-        if let (Some(limits), Some(principal)) = (&limits, cx.principal()) {
-            let subject = principal.subject();
-            guard
-                .check_principal(limits, subject, visit.came, &mut visit.quota)
-                .await?;
-        }
-        let permit = guard.admit(visit.came)?;
+        let identified = self.identify(cx, &request, &mut visit.journal);
+        let (cx, permit) = match self.admit(identified, limits.as_ref(), visit).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Err(refuse(request, visit, refusal).await),
+        };
         // The work is looked at before the clock: what has ended in time, or even late, counts.
         // What has not is dropped here, whether or not it watches its context.
         let deadline = visit.came + visit.allowed;
@@ -139,8 +142,32 @@ impl Onion {
         outcome
     }
 
+    /// All that is asked between the token and the work.
+    async fn admit<'a>(
+        &'a self,
+        identified: Result<Context>,
+        limits: Option<&Limits>,
+        visit: &mut Visit<'a>,
+    ) -> Result<(Context, Option<Permit<'a>>)> {
+        let cx = identified?;
+        if let (Some(limits), Some(principal)) = (limits, cx.principal()) {
+            let (subject, quota) = (principal.subject(), &mut visit.quota);
+            let checked = self
+                .guard
+                .check_principal(limits, subject, visit.came, quota);
+            checked.await?;
+        }
+        let permit = self.guard.admit(visit.came)?;
+        Ok((cx, permit))
+    }
+
     /// Token and rules.
-    fn admit(&self, cx: Context, request: &Request, journal: &mut Journal<'_>) -> Result<Context> {
+    fn identify(
+        &self,
+        cx: Context,
+        request: &Request,
+        journal: &mut Journal<'_>,
+    ) -> Result<Context> {
         cx.check()?;
         let cx = match request.extensions().get::<PeerIdentity>() {
             Some(service) => cx.with_value(service.clone()),
@@ -157,6 +184,12 @@ impl Onion {
         }
         Ok(cx)
     }
+}
+
+/// Ends a request that was refused before its body was read, so that another can follow it.
+async fn refuse(request: Request, visit: &Visit<'_>, refusal: Error) -> Error {
+    body::discard(request, &visit.reading).await;
+    refusal
 }
 
 /// What is kept of one request from its coming to its answer.

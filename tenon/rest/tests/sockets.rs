@@ -21,6 +21,7 @@ use tokio::{
 };
 
 static WAITS: Route = Route::new(Method::Get, "/waits", "waits");
+static ONE: Route = Route::new(Method::Post, "/one", "one").max_in_flight(1);
 static TAKES: Route = Route::new(Method::Post, "/takes", "takes");
 
 /// A server whose operations hand out their contexts and then wait for their end.
@@ -28,6 +29,11 @@ async fn start() -> (SocketAddr, mpsc::UnboundedReceiver<Context>) {
     let (contexts, seen) = mpsc::unbounded_channel();
     let routes = Routes::new(contexts)
         .route(&WAITS, |contexts, cx: Context, _req: ()| async move {
+            let _ = contexts.send(cx);
+            std::future::pending::<()>().await;
+            Ok(())
+        })
+        .route(&ONE, |contexts, cx: Context, _body: Value| async move {
             let _ = contexts.send(cx);
             std::future::pending::<()>().await;
             Ok(())
@@ -229,5 +235,41 @@ async fn who_is_answered_before_his_body_was_read_is_told_that_the_connection_cl
             closes,
             "{start}: {answer}"
         );
+    }
+}
+
+/// A refusal under load must not cost the client its connection, if its body is short and there.
+#[tokio::test]
+async fn who_is_refused_keeps_his_connection_if_his_body_is_short() {
+    let (addr, mut seen) = start().await;
+    let post = |length: usize, headers: &str, body: &str| {
+        format!(
+            "POST /one HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n{headers}\r\n{body}"
+        )
+    };
+    let mut first = TcpStream::connect(addr).await.unwrap();
+    first.write_all(post(2, "", "{}").as_bytes()).await.unwrap();
+    let _only = seen.recv().await.unwrap();
+    let long = " ".repeat(65 << 10);
+    for (request, closes) in [
+        (post(2, "", "{}"), false),
+        (post(2, "expect: 100-continue\r\n", ""), true),
+        (post(2, "", "{"), true),
+        (post(long.len(), "", &long), true),
+    ] {
+        let mut tcp = TcpStream::connect(addr).await.unwrap();
+        // Twice over one connection, where it stays.
+        for _ in 0..if closes { 1 } else { 2 } {
+            tcp.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"}") {
+                assert_ne!(tcp.read_buf(&mut answer).await.unwrap(), 0);
+            }
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+            let told = answer.contains("connection: close\r\n");
+            assert_eq!(told, closes, "{} bytes: {answer}", request.len());
+        }
     }
 }

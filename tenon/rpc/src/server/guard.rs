@@ -12,7 +12,7 @@ use tenon_core::{
     Principal, Result,
     config::{ConfigError, RateLimitBy, RpcConfig},
 };
-use tenon_net::Peer;
+use tenon_net::{Peer, Readable};
 use tenon_resilience::{
     Criticality, DoorGuards, Gate, Key, Limiter, Place, Refusal, cpu, gate::Held,
 };
@@ -93,7 +93,7 @@ impl Guard {
     /// Lets a call in, before its token was checked.
     pub(super) async fn enter(&self, visit: &Visit) -> Result<Held> {
         self.check(visit, None).await?;
-        let entered = self.gate.enter_held(visit.came).await;
+        let entered = self.gate.enter_held(visit.came, visit.readable).await;
         entered.map_err(|refusal| self.refuse(refusal))
     }
 
@@ -157,6 +157,8 @@ impl Guard {
 /// What the guards ask of a call.
 pub(super) struct Visit {
     came: Instant,
+    /// When it could have been read, where the listener knows.
+    readable: Option<Instant>,
     /// How long the call may take; `None` has no end of its own.
     allowed: Option<Duration>,
     /// The address of the socket: between services there is no proxy to believe.
@@ -168,6 +170,7 @@ impl Visit {
         let peer = request.extensions().get::<Peer>();
         Self {
             came: Instant::now(),
+            readable: request.extensions().get::<Readable>().map(|it| it.0),
             allowed,
             peer: peer.map(|Peer(address)| address.ip()),
         }
