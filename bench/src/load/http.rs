@@ -108,7 +108,7 @@ pub(crate) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 
 /// A request as it goes over the wire.
 pub(crate) fn request(method: &str, path: &str, token: &str, kind: &str, body: &[u8]) -> Bytes {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: bench\r\n");
+    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
     if !token.is_empty() {
         text.push_str(&format!("authorization: Bearer {token}\r\n"));
     }

@@ -64,7 +64,8 @@ impl Rules {
         let message =
             prost_reflect::DynamicMessage::decode(found.rule.method().input(), bytes.as_slice())
                 .unwrap();
-        Ok(serde_json::to_value(&message).unwrap())
+        // An `Any` of no type is a message, and has no JSON: nothing that is expected equals null.
+        Ok(serde_json::to_value(&message).unwrap_or(Value::Null))
     }
 
     fn violations(&self, method: &str, target: &str, body: &str) -> Vec<(String, String, String)> {
