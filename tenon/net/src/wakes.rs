@@ -23,10 +23,10 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readable(pub Instant);
 
-/// The wakes of one connection. Times are nanoseconds after it was accepted, plus one.
+/// The wakes of one connection. Times are nanoseconds after its HTTP began, plus one.
 #[derive(Debug)]
 pub(crate) struct Wakes {
-    accepted: Instant,
+    began: Instant,
     /// When the task was woken first since it last ran; zero is not yet.
     woken: AtomicU64,
     /// When it was woken to run as it does now.
@@ -35,10 +35,10 @@ pub(crate) struct Wakes {
 }
 
 impl Wakes {
-    /// Of a connection whose task runs, and has waited since `accepted`.
-    pub(crate) fn new(accepted: Instant) -> Arc<Self> {
+    /// Of a connection whose task runs, and has waited since `began`.
+    pub(crate) fn new(began: Instant) -> Arc<Self> {
         Arc::new(Self {
-            accepted,
+            began,
             woken: AtomicU64::new(1),
             running_for: AtomicU64::new(1),
             task: AtomicWaker::new(),
@@ -60,11 +60,11 @@ impl Wakes {
     /// Since when what is read now could be read.
     pub(crate) fn readable(&self) -> Readable {
         let nanos = self.running_for.load(Relaxed).saturating_sub(1);
-        Readable(self.accepted + Duration::from_nanos(nanos))
+        Readable(self.began + Duration::from_nanos(nanos))
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.accepted.elapsed().as_nanos()).map_or(u64::MAX, |nanos| nanos + 1)
+        u64::try_from(self.began.elapsed().as_nanos()).map_or(u64::MAX, |nanos| nanos + 1)
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let own = Context::from_waker(Waker::noop());
         tokio::time::advance(ms(3)).await;
         let cx = wakes.run(&own, &waker);
-        assert_eq!(wakes.readable(), Readable(began), "since it was accepted");
+        assert_eq!(wakes.readable(), Readable(began), "since it began");
         tokio::time::advance(ms(10)).await;
         cx.waker().wake_by_ref();
         tokio::time::advance(ms(5)).await;

@@ -193,6 +193,16 @@ async fn a_short_cpu_sheds_what_is_above_the_best_and_places_are_a_limit_by_them
 /// what ran before it.
 #[tokio::test(start_paused = true)]
 async fn a_queue_before_the_threads_is_shed_by_criticality() {
+    queue_before_the_threads(false).await;
+}
+
+/// The same where the listener tells since when each could be read.
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_the_listener_knows_is_shed_by_criticality() {
+    queue_before_the_threads(true).await;
+}
+
+async fn queue_before_the_threads(known: bool) {
     let shedder = Shedder::with_cpu(idle);
     let of = |criticality| Arc::new(shedder.stage(criticality, 3 * SECOND));
     let stages = Criticality::ALL.map(of);
@@ -204,14 +214,15 @@ async fn a_queue_before_the_threads_is_shed_by_criticality() {
             let mut longest = Duration::ZERO;
             for _round in 0..60 {
                 let mut batch = JoinSet::new();
+                let ready = known.then(Instant::now);
                 // Requests that were ready at the same time run one after another.
                 for request in 0..90 {
                     let class = request % 3;
                     let stage = stages[class].clone();
                     batch.spawn_local(async move {
                         let came = Instant::now();
-                        let entered = stage.enter(came, None, ANY).await;
-                        let waited = came.elapsed();
+                        let entered = stage.enter(came, ready, ANY).await;
+                        let waited = ready.unwrap_or(came).elapsed();
                         match entered {
                             Ok(flight) => {
                                 advance_without_yielding(Duration::from_millis(2)).await;
