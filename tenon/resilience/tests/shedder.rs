@@ -193,16 +193,17 @@ async fn a_short_cpu_sheds_what_is_above_the_best_and_places_are_a_limit_by_them
 /// what ran before it.
 #[tokio::test(start_paused = true)]
 async fn a_queue_before_the_threads_is_shed_by_criticality() {
-    queue_before_the_threads(false).await;
+    println!("{}", queue_before_the_threads(false).await);
 }
 
 /// The same where the listener tells since when each could be read.
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_the_listener_knows_is_shed_by_criticality() {
-    queue_before_the_threads(true).await;
+    println!("{}", queue_before_the_threads(true).await);
 }
 
-async fn queue_before_the_threads(known: bool) {
+/// Answers what is to be shown of it.
+async fn queue_before_the_threads(known: bool) -> String {
     let shedder = Shedder::with_cpu(idle);
     let of = |criticality| Arc::new(shedder.stage(criticality, 3 * SECOND));
     let stages = Criticality::ALL.map(of);
@@ -251,14 +252,14 @@ async fn queue_before_the_threads(known: bool) {
         })
         .await;
     let (served, refused, longest) = counts;
-    println!(
-        "sheddable, normal, critical: served {served:?}, refused {refused:?}; longest wait of the served {longest:?}"
-    );
     assert!(
         refused[0] > refused[1] && refused[1] > refused[2],
         "{refused:?}"
     );
     assert!(served[2] > served[0], "{served:?}");
+    format!(
+        "sheddable, normal, critical: served {served:?}, refused {refused:?}; longest wait of the served {longest:?}"
+    )
 }
 
 /// The clock moves as if the thread had computed.
