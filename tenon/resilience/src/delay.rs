@@ -9,8 +9,8 @@
 //! threads, and those that wait are in the sockets and in the queue of the runtime.
 //!
 //! A probe asks the timer to wake it each 10 ms while requests come, and looks how late it is.
-//! It only arms: what is refused is decided by each request's own wait, which the listener
-//! knows, or which is measured by going once to the end of the runtime's queue.
+//! It only arms: what is refused is decided in `admission` by the waits of the requests, which
+//! the listener knows, or which are measured by going once to the end of the runtime's queue.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 /// How often the probe looks.
 const INTERVAL: Duration = Duration::from_millis(10);
 /// A probe that is so late found a queue: DAGOR's figure.
-pub(crate) const LATE: Duration = Duration::from_millis(20);
+const LATE: Duration = Duration::from_millis(20);
 /// Probes must be late for so long on end. Ten thousand clients that all ask at once are served
 /// within it on one core, and are a burst: it is better to be late once than to refuse them.
 const STANDING: Duration = Duration::from_secs(2);

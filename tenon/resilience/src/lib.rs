@@ -6,6 +6,7 @@
 //! comes from a [`Random`] with a seed, so that each rule is tested against its formula.
 
 pub mod address;
+mod admission;
 pub mod breaker;
 pub mod cpu;
 mod criticality;
@@ -14,6 +15,7 @@ pub mod gate;
 pub mod gradient;
 mod guards;
 mod limits;
+mod queue;
 mod random;
 pub mod rate_limit;
 pub mod retry;

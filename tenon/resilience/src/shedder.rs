@@ -3,10 +3,10 @@
 //! Three queues can grow, and each has its rule. A request is refused by the first that says so.
 //!
 //! 1. **The queue before the worker threads** (CPU). Once the module `delay` finds it
-//!    standing, each request is refused whose own wait there is above a target: 20 ms for what
-//!    is sheddable, 40 ms, and 80 ms for what is critical: what is left is then beyond capacity
-//!    by itself. Source: DAGOR of WeChat, with
-//!    the standing queue of CoDel.
+//!    standing, the module `admission` refuses the share of all requests that keeps the wait
+//!    there at 15 ms, of what is sheddable first and of what is critical last. Sources: the
+//!    waiting time as the signal from DAGOR of WeChat, the standing queue of CoDel, the share of
+//!    PIE (RFC 8033).
 //! 2. **The work that is in flight while the CPU is short.** Source: go-zero's
 //!    `core/load/adaptiveshedder.go`: with the CPU at the threshold (900 permille; half way to
 //!    1000 for what is critical), or within 1 s of a drop there, a request is refused while
@@ -29,7 +29,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -39,7 +39,7 @@ use tokio::time::Instant;
 
 use crate::{
     Criticality, cpu,
-    delay::{self, Delay},
+    queue::Queue,
     window::{Ring, Ticks},
 };
 
@@ -68,12 +68,6 @@ const SHORT_MIN: usize = 64;
 /// Means are kept in thousandths.
 const MILLI: f64 = 1000.0;
 
-/// What waits longer than this for a worker thread is refused, by [`Criticality::index`].
-const WAIT_MAX: [Duration; 3] = [
-    delay::LATE,
-    Duration::from_millis(40),
-    Duration::from_millis(80),
-];
 /// The part of a route's time that a request may spend waiting, by [`Criticality::index`].
 const PATIENCE: [f64; 3] = [0.125, 0.25, 0.5];
 
@@ -89,7 +83,8 @@ struct Inner {
     threshold: AtomicU32,
     cpu: fn() -> u32,
     ticks: Ticks,
-    delay: Delay,
+    /// Of the runtime that the door serves on, known with the first request.
+    queue: OnceLock<Arc<Queue>>,
     /// Nanoseconds from the start to when the CPU was last short, and to the last drop then, by
     /// [`Criticality::index`].
     short: [AtomicU64; 3],
@@ -111,7 +106,7 @@ impl Shedder {
                 threshold: AtomicU32::new(900),
                 cpu,
                 ticks: Ticks::new(BUCKET),
-                delay: Delay::new(),
+                queue: OnceLock::new(),
                 short: Default::default(),
                 dropped: Default::default(),
             }),
@@ -247,12 +242,13 @@ impl Stage {
         if let Some(time) = self.time {
             self.check_flight(now, time)?;
         }
-        if shedder.delay.is_armed(now) {
+        let queue = shedder.queue.get_or_init(Queue::current);
+        if queue.is_standing(now) {
             match readable {
-                Some(readable) => self.check_wait(readable, now)?,
+                Some(readable) => self.check_wait(queue, readable, now)?,
                 None => {
                     tokio::task::yield_now().await;
-                    self.check_wait(now, Instant::now())?;
+                    self.check_wait(queue, now, Instant::now())?;
                 }
             }
         }
@@ -269,12 +265,13 @@ impl Stage {
     }
 
     /// Rule 1.
-    fn check_wait(&self, since: Instant, now: Instant) -> Result<(), Reason> {
-        if now.saturating_duration_since(since) <= WAIT_MAX[self.criticality.index()] {
-            return Ok(());
+    fn check_wait(&self, queue: &Queue, since: Instant, now: Instant) -> Result<(), Reason> {
+        let wait = now.saturating_duration_since(since);
+        if queue.admits(self.criticality, wait, now) {
+            Ok(())
+        } else {
+            Err(Reason::Wait)
         }
-        self.shedder.inner.delay.arm(now);
-        Err(Reason::Wait)
     }
 
     /// Rules 2 and 3, by limits that are worked out once in 100 ms.
