@@ -10,8 +10,11 @@ use std::{
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind},
-    pin::pin,
+    pin::Pin,
+    task::{Context, Poll},
 };
+
+use pin_project_lite::pin_project;
 
 thread_local! {
     /// How many [`catch`] stand around the code that runs on this thread.
@@ -24,13 +27,31 @@ thread_local! {
 ///
 /// # Errors
 /// `work` panicked.
-pub async fn contain<F: Future>(work: F) -> Result<F::Output, Panicked> {
-    let mut work = pin!(work);
-    std::future::poll_fn(|cx| match catch(|| work.as_mut().poll(cx)) {
-        Ok(step) => step.map(Ok),
-        Err(panicked) => std::task::Poll::Ready(Err(panicked)),
-    })
-    .await
+pub fn contain<F: Future>(work: F) -> Contained<F> {
+    Contained { work }
+}
+
+pin_project! {
+    /// A future of [`contain`]. Not an `async fn`, which would hold `work` twice: as its argument
+    /// and where it is polled. Around the work of a request each byte is copied for each request.
+    #[must_use = "futures do nothing unless polled"]
+    #[derive(Debug)]
+    pub struct Contained<F> {
+        #[pin]
+        work: F,
+    }
+}
+
+impl<F: Future> Future for Contained<F> {
+    type Output = Result<F::Output, Panicked>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let work = self.project().work;
+        match catch(|| work.poll(cx)) {
+            Ok(step) => step.map(Ok),
+            Err(panicked) => Poll::Ready(Err(panicked)),
+        }
+    }
 }
 
 /// Runs `work` and catches its panic. What it changed stays as it was at that moment: share with

@@ -11,8 +11,11 @@ use std::{
     fmt,
     future::Future,
     hash::{BuildHasher, Hasher, RandomState},
-    pin::pin,
+    pin::Pin,
+    task::{Context, Poll},
 };
+
+use pin_project_lite::pin_project;
 
 use crate::span;
 
@@ -131,14 +134,30 @@ pub fn state<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<String> {
 }
 
 /// Runs `work`; each log line that is written in one of its steps carries the trace id.
-pub async fn within<F: Future>(trace: &TraceContext, work: F) -> F::Output {
-    let mut work = pin!(work);
+pub fn within<F: Future>(trace: &TraceContext, work: F) -> Within<F> {
     let id = trace.trace_id;
-    std::future::poll_fn(|cx| {
-        let _restored = Entered(CURRENT.replace(id));
-        work.as_mut().poll(cx)
-    })
-    .await
+    Within { work, id }
+}
+
+pin_project! {
+    /// A future of [`within`]. Not an `async fn`, which would hold `work` twice.
+    #[must_use = "futures do nothing unless polled"]
+    #[derive(Debug)]
+    pub struct Within<F> {
+        #[pin]
+        work: F,
+        id: u128,
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let _restored = Entered(CURRENT.replace(*this.id));
+        this.work.poll(cx)
+    }
 }
 
 /// The 32 hexadecimal digits of the trace that this thread works for, for the log.

@@ -139,10 +139,17 @@ fn class(caller: usize) -> usize {
 fn figures(outcomes: &[Outcome], time: Duration) -> (f64, Duration, [f64; 3]) {
     let notice = Duration::from_secs(3);
     let settled: Vec<_> = outcomes.iter().filter(|it| it.due >= notice).collect();
-    let mut served: Vec<_> = settled.iter().filter(|it| it.served).map(|it| it.took).collect();
+    let mut served: Vec<_> = settled
+        .iter()
+        .filter(|it| it.served)
+        .map(|it| it.took)
+        .collect();
     served.sort();
     let goodput = served.len() as f64 / (time - notice).as_secs_f64() / PEAK;
-    let p99 = served.get(served.len() * 99 / 100).copied().unwrap_or_default();
+    let p99 = served
+        .get(served.len() * 99 / 100)
+        .copied()
+        .unwrap_or_default();
     let refused = [0, 1, 2].map(|class| {
         let own = settled.iter().filter(|it| it.class == class);
         let refused = own.clone().filter(|it| !it.served).count();
@@ -160,13 +167,18 @@ async fn ten_times_the_load_leaves_goodput_and_waits_as_they_were() {
     for load in [1.0, 2.0, 5.0, 10.0] {
         let outcomes = world.press(load, time).await;
         let (goodput, p99, refused) = figures(&outcomes, time);
-        println!("{load} times: goodput {goodput:.2} of the peak, p99 {p99:.1?}, refused {refused:.2?}");
+        println!(
+            "{load} times: goodput {goodput:.2} of the peak, p99 {p99:.1?}, refused {refused:.2?}"
+        );
         if load == 1.0 {
             at_peak = p99;
             continue;
         }
         assert!(goodput > 0.8, "{goodput} at {load} times");
-        assert!(p99 < 2 * at_peak, "{p99:?} at {load} times, {at_peak:?} at the peak");
+        assert!(
+            p99 < 2 * at_peak,
+            "{p99:?} at {load} times, {at_peak:?} at the peak"
+        );
         let [sheddable, normal, critical] = refused;
         assert!(sheddable >= normal && normal >= critical, "{refused:?}");
     }

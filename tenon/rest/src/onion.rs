@@ -187,8 +187,11 @@ impl Onion {
 }
 
 /// Ends a request that was refused before its body was read, so that another can follow it.
+/// A future on the heap, because it would else be part of that of each request.
 async fn refuse(request: Request, visit: &Visit<'_>, refusal: Error) -> Error {
-    body::discard(request, &visit.reading).await;
+    if !request.body().is_end_stream() {
+        Box::pin(body::discard(request, &visit.reading)).await;
+    }
     refusal
 }
 

@@ -1,6 +1,13 @@
 //! Readiness: the stage of the process, and what its rooms say of themselves.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt,
@@ -16,6 +23,10 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests within this time share one round of probes, so that asking often costs little.
 const SHARED_FOR: Duration = Duration::from_millis(250);
 
+/// A round that found something missing is asked again sooner: while a process starts, what was
+/// missing is there a moment later, and whoever waits for it would wait all that time for nothing.
+const MISSING_FOR: Duration = Duration::from_millis(20);
+
 /// The conditions of readiness.
 pub(super) struct Readiness {
     life: Lifecycle,
@@ -26,6 +37,8 @@ pub(super) struct Readiness {
 struct Probe {
     name: String,
     check: Box<dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync>,
+    /// Its last answer was no, and the log says so.
+    missing: AtomicBool,
 }
 
 /// What `/readyz` shows.
@@ -67,7 +80,12 @@ impl Readiness {
         P: Future<Output = Result<()>> + Send + 'static,
     {
         let check = Box::new(move || check().boxed());
-        self.probes.push(Probe { name, check });
+        let missing = AtomicBool::new(false);
+        self.probes.push(Probe {
+            name,
+            check,
+            missing,
+        });
     }
 
     /// Where the process stands. The probes are asked only while it serves: before and after,
@@ -93,10 +111,11 @@ impl Readiness {
 
     async fn outcomes(&self) -> Arc<[Outcome]> {
         let mut last = self.last.lock().await;
-        if let Some((at, outcomes)) = &*last
-            && at.elapsed() < SHARED_FOR
-        {
-            return Arc::clone(outcomes);
+        if let Some((at, outcomes)) = &*last {
+            let all = outcomes.iter().all(|outcome| outcome.ready);
+            if at.elapsed() < if all { SHARED_FOR } else { MISSING_FOR } {
+                return Arc::clone(outcomes);
+            }
         }
         let outcomes: Arc<[Outcome]> = join_all(self.probes.iter().map(Probe::ask)).await.into();
         *last = Some((Instant::now(), Arc::clone(&outcomes)));
@@ -113,15 +132,24 @@ impl Probe {
             Ok(Err(panicked)) => Err(catalogue::INTERNAL.error().cause(panicked)),
             Err(_elapsed) => Err(catalogue::DEADLINE_EXCEEDED.error()),
         };
-        if let Err(error) = &result {
-            let cause = error.cause_chain();
-            let code = error.code();
-            tracing::warn!(target: "ready", probe = %self.name, code, cause, "a probe failed");
-        }
+        self.tell(&result);
         Outcome {
             name: self.name.clone(),
             ready: result.is_ok(),
             code: result.err().map(|error| error.code().to_owned()),
+        }
+    }
+
+    /// One line when it begins to fail and one when it is over, however often somebody asks.
+    fn tell(&self, result: &Result<()>) {
+        let probe = &self.name;
+        match (self.missing.swap(result.is_err(), Relaxed), result) {
+            (false, Err(error)) => {
+                let (cause, code) = (error.cause_chain(), error.code());
+                tracing::warn!(target: "ready", %probe, code, cause, "a probe failed");
+            }
+            (true, Ok(())) => tracing::info!(target: "ready", %probe, "the probe succeeds again"),
+            (true, Err(_)) | (false, Ok(())) => {}
         }
     }
 }
