@@ -146,7 +146,7 @@ async fn each_probe_is_listed_and_one_that_fails_makes_it_unready() {
 
     // What was missing is looked for again sooner than what is there.
     broken.store(false, Ordering::SeqCst);
-    tokio::time::advance(Duration::from_millis(20)).await;
+    tokio::time::advance(Duration::from_millis(5)).await;
     let answer = send(&router, from(REMOTE, "/readyz")).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(

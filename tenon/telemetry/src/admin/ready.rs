@@ -25,7 +25,7 @@ const SHARED_FOR: Duration = Duration::from_millis(250);
 
 /// A round that found something missing is asked again sooner: while a process starts, what was
 /// missing is there a moment later, and whoever waits for it would wait all that time for nothing.
-const MISSING_FOR: Duration = Duration::from_millis(20);
+const MISSING_FOR: Duration = Duration::from_millis(5);
 
 /// The conditions of readiness.
 pub(super) struct Readiness {
