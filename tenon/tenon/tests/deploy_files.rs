@@ -18,8 +18,8 @@ use tenon::{
     App, Context, Process, Request, Result, Runtime, Service,
     auth::password::Passwords,
     config::{ClientConfig, RestConfig, RpcConfig, TracesConfig},
-    rpc::Channel,
     store::{Db, Options},
+    telemetry::Metrics,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -88,8 +88,9 @@ async fn metrics() -> String {
     let address = ward.address("ward.rpc").unwrap();
     let text = format!("endpoints: [\"{address}\"]");
     let config: ClientConfig = tenon::config::parse(&text, Path::new("x")).unwrap();
-    let channel = Channel::new("ward", &config, &runtime.metrics).unwrap();
+    let channel = runtime.channel("ward", &config).unwrap();
     let client = PatientClient::remote(channel);
+    trouble(&runtime.metrics);
     let app = App::new("outer");
     app.group("/x").get("/y", move |cx: Context, _: Request| {
         let client = client.clone();
@@ -123,6 +124,16 @@ async fn metrics() -> String {
     db.close().await.unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
     text
+}
+
+/// What is counted only when something goes wrong, and what a registry is needed for, by the
+/// handles that clients and registrations count with.
+fn trouble(metrics: &Metrics) {
+    let client = metrics.rpc_client("ward");
+    client.method("hospital.Patient", "GetPatients").retried();
+    let method = client.method("hospital.Patient", "GetPatients");
+    method.refused("breaker");
+    metrics.registration("ward").set("registered");
 }
 
 /// The names of all series, and of all labels.
