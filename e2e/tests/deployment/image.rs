@@ -1,13 +1,26 @@
 //! The static program: what is in it, and that an empty root is all it needs.
 
-use std::{net::UdpSocket, path::PathBuf, process::Command, sync::OnceLock, time::Instant};
+use std::{
+    net::UdpSocket,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Instant,
+};
 
 use serde_json::{Value, json};
 
 use crate::{
-    root::{Root, call},
+    root::{Root, call, text},
     run, said,
 };
+
+/// A flame graph of two seconds.
+const PROFILE: &str = "/debug/pprof/profile?seconds=2&format=svg";
 
 /// The static program, built once with the profile of this test.
 fn program() -> Option<&'static PathBuf> {
@@ -136,6 +149,43 @@ fn it_serves_in_an_empty_root_as_a_user_who_may_do_nothing() {
     println!(
         "empty root: served, submitted, stopped and started again; first start with its demonstration {ready:.1?}"
     );
+}
+
+/// No file of debug information is there: what names functions is the program.
+#[test]
+fn a_profile_of_it_names_functions() {
+    let Some(program) = program() else { return };
+    let Some(root) = Root::new(program) else {
+        return;
+    };
+    let mut process = root.start();
+    let refused = text(&process.address("admin"), PROFILE);
+    assert!(refused.contains("mount /proc"), "{refused}");
+    process.terminate();
+    if !root.with_proc() {
+        return;
+    }
+    let mut process = root.start();
+    let (gateway, admin) = (process.address("gateway"), process.address("admin"));
+    let taken = AtomicBool::new(false);
+    let (logins, flames) = thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            // A password is hashed for each, also of who is not there.
+            let body = json!({"username": "nobody", "password": "wrong"});
+            let mut logins = 0;
+            while !taken.load(Ordering::Relaxed) {
+                call(&gateway, "POST", "/api/v1/identity/login", "", &body);
+                logins += 1;
+            }
+            logins
+        });
+        let flames = text(&admin, PROFILE);
+        taken.store(true, Ordering::Relaxed);
+        (busy.join().unwrap(), flames)
+    });
+    process.terminate();
+    assert!(flames.contains("argon2"), "{logins} logins: {flames:.2000}");
+    println!("empty root: {logins} logins while a profile was taken, which names argon2");
 }
 
 #[test]

@@ -54,6 +54,23 @@ impl Root {
         Some(root)
     }
 
+    /// Mounts `/proc` in it, as engines do, until it is dropped; `false` where this test may not.
+    pub(crate) fn with_proc(&self) -> bool {
+        let path = self.proc();
+        fs::create_dir(&path).unwrap();
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "proc", "proc"]).arg(&path).output();
+        let mounted = mounted.is_ok_and(|mounted| mounted.status.success());
+        if !mounted {
+            println!("skipped: /proc in an empty root (needs the right to mount)");
+        }
+        mounted
+    }
+
+    fn proc(&self) -> PathBuf {
+        self.0.path().join("proc")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("chroot");
         command
@@ -123,6 +140,14 @@ impl Root {
     }
 }
 
+impl Drop for Root {
+    fn drop(&mut self) {
+        if self.proc().join("self").exists() {
+            let _ = Command::new("umount").arg("-l").arg(self.proc()).status();
+        }
+    }
+}
+
 /// A platform that says `ready`.
 pub(crate) struct Process {
     child: Child,
@@ -166,6 +191,12 @@ impl Drop for Process {
     }
 }
 
+/// What is answered at a path, whole.
+pub(crate) fn text(address: &str, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    exchange(address, &request)
+}
+
 /// One request on a connection of its own: status and JSON of the answer.
 pub(crate) fn call(
     address: &str,
@@ -184,12 +215,17 @@ pub(crate) fn call(
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
+    let answer = exchange(address, &request);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_default())
+}
+
+fn exchange(address: &str, request: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or_default())
+    answer
 }

@@ -5,7 +5,7 @@ use std::{fs, io, ops::Range};
 
 use framehop::{MustNotAllocateDuringUnwind, UnwinderNative};
 
-use super::{loaded::Section, signal};
+use super::{loaded::Section, signal, threads};
 
 pub(super) type StackUnwinder = UnwinderNative<Section, MustNotAllocateDuringUnwind>;
 
@@ -87,7 +87,8 @@ impl Published {
 
 /// Private, readable and writable memory, in the order of addresses.
 fn writable_memory() -> io::Result<Vec<Range<u64>>> {
-    let maps = fs::read_to_string("/proc/self/maps")?;
+    let path = "/proc/self/maps";
+    let maps = fs::read_to_string(path).map_err(|cause| threads::unmounted(path, &cause))?;
     let mut found = Vec::new();
     let mut free_from = 0;
     for line in maps.lines() {

@@ -8,10 +8,17 @@ use std::{fs, io};
 /// # Errors
 /// `/proc` is not mounted.
 pub(super) fn list() -> io::Result<Vec<i32>> {
-    let entries = fs::read_dir("/proc/self/task")?;
+    let path = "/proc/self/task";
+    let entries = fs::read_dir(path).map_err(|cause| unmounted(path, &cause))?;
     Ok(entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect())
+}
+
+/// A file of the kernel about this process cannot be read: says what to do about it.
+pub(super) fn unmounted(path: &str, cause: &io::Error) -> io::Error {
+    let what = format!("read {path}: {cause}; mount /proc, as every container engine does");
+    io::Error::new(cause.kind(), what)
 }
 
 /// The name of a thread: at most 15 bytes, as its maker set it.
