@@ -21,6 +21,7 @@ use crate::{
     maintenance, migrate,
     reader::{self, Hold, Leash, Read},
     shared::{Shared, outside, refused},
+    step::Step,
     tx::exactly_one,
     value::OwnedValue,
     writer::{Job, Write, Writer},
@@ -102,6 +103,7 @@ impl Db {
     {
         outside()?;
         cx.check()?;
+        let step = self.step(cx, "write");
         let (reply, outcome) = oneshot::channel();
         let work = Box::new(Write {
             cx: cx.clone(),
@@ -110,7 +112,8 @@ impl Db {
             reply,
         });
         self.shared().submit(Job::Closure { work, alone })?;
-        cx.run(outcome).await?.or_internal("write")?
+        let outcome = cx.run(outcome).await;
+        step.end(outcome.and_then(|told| told.or_internal("write")?))
     }
 
     /// Inserts a row together with others of its type that arrive at the same time. As durable as
@@ -121,6 +124,7 @@ impl Db {
     pub async fn batch<R: BatchRow>(&self, cx: &Context, row: R) -> Result<RowOutcome> {
         outside()?;
         cx.check()?;
+        let step = self.step(cx, "write");
         let (reply, outcome) = oneshot::channel();
         let row = Box::new(Waiting {
             cx: cx.clone(),
@@ -129,7 +133,8 @@ impl Db {
             reply,
         });
         self.shared().submit(Job::Row(row))?;
-        cx.run(outcome).await?.or_internal("insert a row")?
+        let outcome = cx.run(outcome).await;
+        step.end(outcome.and_then(|told| told.or_internal("insert a row")?))
     }
 
     /// Reads with several statements that see one state of the data. The closure awaits nothing
@@ -144,6 +149,7 @@ impl Db {
     {
         outside()?;
         cx.check()?;
+        let step = self.step(cx, "read");
         let (reply, outcome) = oneshot::channel();
         let leash = Arc::new(Leash::default());
         let read = Box::new(Read {
@@ -155,7 +161,8 @@ impl Db {
         });
         self.shared().reads.push(read).map_err(refused)?;
         let _hold = Hold(leash);
-        cx.run(outcome).await?.or_internal("read")?
+        let outcome = cx.run(outcome).await;
+        step.end(outcome.and_then(|told| told.or_internal("read")?))
     }
 
     /// The one row of a query that always has one.
@@ -184,10 +191,12 @@ impl Db {
     ) -> Result<Option<T>> {
         outside()?;
         cx.check()?;
+        let step = self.step(cx, "read");
         let quick = reader::inline(self.shared(), cx, sql, |engine| engine.query(sql, args, 1));
         if let Some(outcome) = quick {
-            return outcome.map(|mut rows| rows.pop());
+            return step.end(outcome).map(|mut rows| rows.pop());
         }
+        step.forget();
         let args = owned(args);
         let read = async move |rx: &mut Rx| rx.optional(sql, &borrowed(&args)).await;
         self.read(cx, read).await
@@ -262,6 +271,11 @@ impl Db {
         tokio::task::spawn_blocking(close)
             .await
             .or_internal("close the database")?
+    }
+
+    /// The step of a trace that begins here.
+    fn step(&self, cx: &Context, operation: &'static str) -> Step<'_> {
+        Step::begin(&self.shared().options, cx, operation)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

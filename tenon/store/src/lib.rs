@@ -57,6 +57,7 @@ mod row;
 pub mod seal;
 mod shared;
 mod stats;
+mod step;
 mod tx;
 mod value;
 mod watch;

@@ -15,4 +15,5 @@ mod migrate;
 mod outbox;
 mod read;
 mod seal;
+mod trace;
 mod write;
