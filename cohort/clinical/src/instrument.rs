@@ -18,11 +18,15 @@
 //!   required questions. An absent repeating group has no repetitions and demands nothing, unless it is required.
 //! - A coding is matched by code, and by system where it gives one; without a code, by the exact display. A
 //!   translated display beside a code is therefore accepted.
+//! - Answers are kept without the persons that they are of: names and numbers beside references, contained resources,
+//!   a narrative, and members that FHIR does not have are refused. What is typed as an answer, and extensions, are
+//!   stored as they are.
 
 mod answer;
 mod check;
 mod date;
 mod enable;
+mod members;
 mod model;
 mod parse;
 mod problem;

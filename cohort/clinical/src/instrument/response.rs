@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     AnswerValue, ItemIndex, Path, Problem, Problems, PublicationStatus, Questionnaire, Rule,
+    members::{Part, refuse_unknown},
     reading,
 };
 
@@ -138,17 +139,21 @@ pub(super) fn read_header(
     })
 }
 
-/// Refuses the places where a name or a number of a person travels with a reference: whoever keeps answers must not
-/// keep who gave them.
+/// Refuses the places where a name or a number of a person travels with a response: whoever keeps answers must not
+/// keep who gave them. A narrative is the text that programs make of a response, with the name above it.
 fn refuse_names(members: &Map<String, Value>, problems: &mut Problems) {
-    if members.contains_key("contained") {
-        let expected = "no such member: answers are kept without the persons that they are of";
-        problems.add("contained", Rule::Unsupported, expected);
+    refuse_unknown(Part::Response, members, &Path::Root, problems);
+    for name in ["contained", "text"] {
+        if members.contains_key(name) {
+            let expected = "no such member: answers are kept without the persons that they are of";
+            problems.add(name, Rule::Unsupported, expected);
+        }
     }
-    for holder in ["subject", "author", "source"] {
+    for holder in ["subject", "author", "source", "encounter"] {
         let Some(reference) = members.get(holder).and_then(Value::as_object) else {
             continue;
         };
+        refuse_unknown(Part::Reference, reference, &Path::Written(holder), problems);
         for name in ["display", "identifier"] {
             if reference.contains_key(name) {
                 let expected = "reference alone: answers are kept without the names of persons";

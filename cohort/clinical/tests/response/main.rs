@@ -119,6 +119,56 @@ fn names_and_numbers_of_persons_are_refused_unread() {
     );
 }
 
+/// A response is stored as it was received, so nothing may be in it that nobody knows of.
+#[test]
+fn r_34_members_that_fhir_does_not_have_are_refused_unread() {
+    let questionnaire = compile(json!([
+        {"linkId": "c", "type": "choice", "answerOption": [{"valueCoding": {"code": "a"}}]},
+        {"linkId": "g", "type": "group", "item": [{"linkId": "s", "type": "string"}]},
+    ]));
+    let known = json!({"id": "x", "extension": [{"url": "urn:x", "valueString": "of others"}]});
+    let mut whole = response(json!([
+        {"linkId": "c", "text": "Which?", "answer": [
+            {"valueCoding": {"code": "a", "display": "Alpha", "userSelected": true}, "_valueCoding": known}]},
+        {"linkId": "g", "definition": "urn:g", "_linkId": known,
+         "item": [answer("s", json!({"valueString": "free"}))]},
+    ]));
+    whole["meta"] = json!({"profile": ["urn:p"]});
+    whole["_status"] = known.clone();
+    whole["subject"]["type"] = json!("Patient");
+    check(&questionnaire, &whole).unwrap();
+
+    let secret = "Zhang San 11010519491231002X";
+    for (place, told) in [
+        ("", ""),
+        ("/subject", "subject"),
+        ("/item/0", "item[0]"),
+        ("/item/0/answer/0", "item[0].answer[0]"),
+        (
+            "/item/0/answer/0/valueCoding",
+            "item[0].answer[0].valueCoding",
+        ),
+        ("/item/1/item/0", "item[1].item[0]"),
+    ] {
+        for (name, value) in [
+            ("name", json!(secret)),
+            (secret, json!({"given": [secret]})),
+        ] {
+            let mut given = whole.clone();
+            given.pointer_mut(place).unwrap()[name] = value;
+            let problems = check(&questionnaire, &given).unwrap_err();
+            assert_eq!(problems.len(), 1, "{place}: {problems:?}");
+            assert_eq!(problems[0].path, told);
+            assert_eq!(problems[0].rule, Rule::Unsupported);
+            assert!(!format!("{problems:?}").contains("Zhang"), "{problems:?}");
+        }
+    }
+    whole["text"] = json!({"status": "generated", "div": format!("<div>{secret}</div>")});
+    let problems = check(&questionnaire, &whole).unwrap_err();
+    assert_eq!(problems[0].path, "text");
+    assert!(!format!("{problems:?}").contains("Zhang"), "{problems:?}");
+}
+
 #[test]
 fn only_completed_responses_to_this_version_in_use_are_taken() {
     let questionnaire = compile(json!([{"linkId": "a", "type": "boolean"}]));

@@ -6,7 +6,9 @@ use super::{Found, Instance};
 use crate::instrument::answer::{check_limits, foreign_option, read_answer};
 use crate::instrument::{
     AnswerValue, Item, ItemIndex, ItemKind, MAX_ANSWERS, MAX_RESPONSE_ITEMS, Path, Problems,
-    Questionnaire, Rule, reading, typed_member,
+    Questionnaire, Rule,
+    members::{Part, refuse_unknown},
+    reading, typed_member,
 };
 
 /// A walk under way. It descends only where the questionnaire does, so its depth is bounded by the questionnaire's.
@@ -51,7 +53,11 @@ impl<'q> Walk<'q> {
             if self.stopped {
                 return;
             }
-            if let Some(members) = reading::object(element, &path, &mut self.problems)
+            let members = reading::object(element, &path, &mut self.problems);
+            if let Some(members) = members {
+                refuse_unknown(Part::Item, members, &path, &mut self.problems);
+            }
+            if let Some(members) = members
                 && let Some(item) = self.identify(members, parent, &path)
             {
                 self.instance(members, item, parent, position, &path);
@@ -227,6 +233,7 @@ impl<'q> Walk<'q> {
         let Some(members) = reading::object(element, path, &mut self.problems) else {
             return false;
         };
+        refuse_unknown(Part::Answer, members, path, &mut self.problems);
         let (suffix, value) = match typed_member(members, "value") {
             Ok(Some(typed)) => typed,
             Ok(None) => {
@@ -248,6 +255,12 @@ impl<'q> Walk<'q> {
                 return false;
             }
         };
+        if suffix == "Coding"
+            && let Some(coding) = value.as_object()
+        {
+            let path = path.member("valueCoding");
+            refuse_unknown(Part::Coding, coding, &path, &mut self.problems);
+        }
         match read_answer(item, suffix, value)
             .and_then(|answer| check_limits(item, &answer).map(|()| answer))
         {
