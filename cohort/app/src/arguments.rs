@@ -155,6 +155,9 @@ pub(crate) struct Log {
     /// How lines are logged; `pretty` at a terminal, else `json`, when it is not given.
     #[arg(long = "log-format", value_enum)]
     format: Option<Format>,
+    /// How many lines one place in the code may write in a second; 0 writes all of them.
+    #[arg(long = "log-repeats-max", value_name = "N", default_value_t = LogConfig::default().repeats_max)]
+    repeats_max: u32,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -193,6 +196,7 @@ impl Log {
                 Format::Json => LogFormat::Json,
                 Format::Pretty => LogFormat::Pretty,
             },
+            repeats_max: self.repeats_max,
             ..LogConfig::default()
         }
     }
