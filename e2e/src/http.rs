@@ -131,12 +131,6 @@ impl Call<'_> {
         self.header("content-type", media_type)
     }
 
-    /// Adds a query to the path.
-    pub(crate) fn query(mut self, query: &str) -> Self {
-        self.path = format!("{}?{query}", self.path);
-        self
-    }
-
     /// The body without saying what it is.
     pub(crate) fn untyped(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();

@@ -16,10 +16,13 @@
     reason = "the suite tells its results on standard output"
 )]
 
+mod canary;
 mod cast;
+mod collector;
 mod contract;
 mod http;
 pub mod phq9;
+mod raw;
 mod run;
 mod scenarios;
 mod secrets;

@@ -5,6 +5,7 @@ mod access;
 mod backup;
 mod bad_input;
 mod bad_json;
+mod canary;
 mod crash;
 mod disk;
 mod fuzz;
@@ -60,6 +61,7 @@ scenarios! {
     backup::r_02_a_changed_trail_is_found,
     leaving::work_ends_when_the_client_leaves_in_the_middle_of_its_body,
     leaving::work_below_ends_when_the_client_leaves,
+    canary::r_34_no_personal_field_leaks_from_any_route,
     neighbours::a_neighbour_that_is_down_is_told_and_nothing_is_stored,
     neighbours::a_neighbour_that_stands_still_is_answered_for_by_the_deadline,
     neighbours::what_does_not_need_a_dead_service_goes_on,

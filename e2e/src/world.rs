@@ -58,9 +58,20 @@ impl Arrangement {
     }
 }
 
+/// How much the processes tell of themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Talk {
+    /// As much as they do by themselves.
+    Usual,
+    /// Every line of the lowest level; and the spans of separate processes, to this collector.
+    /// The one process has no setting for a collector.
+    All { collector: String },
+}
+
 /// A platform that runs.
 pub(crate) struct World {
     arrangement: Arrangement,
+    talk: Talk,
     folder: TempDir,
     data: PathBuf,
     ports: Ports,
@@ -77,20 +88,35 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         process::private_folder(&data);
-        Self::start_in(arrangement, folder, data).await
+        Self::start_in(arrangement, folder, data, Talk::Usual).await
+    }
+
+    /// Starts a platform of its own whose processes log all that they can, and send their spans to
+    /// this collector.
+    pub(crate) async fn start_talkative(arrangement: Arrangement, collector: String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        process::private_folder(&data);
+        Self::start_in(arrangement, folder, data, Talk::All { collector }).await
     }
 
     /// Starts a platform of its own on this data folder.
     pub(crate) async fn start_on(arrangement: Arrangement, data: PathBuf) -> Self {
-        Self::start_in(arrangement, tempfile::tempdir().unwrap(), data).await
+        Self::start_in(arrangement, tempfile::tempdir().unwrap(), data, Talk::Usual).await
     }
 
-    async fn start_in(arrangement: Arrangement, folder: TempDir, data: PathBuf) -> Self {
+    async fn start_in(
+        arrangement: Arrangement,
+        folder: TempDir,
+        data: PathBuf,
+        talk: Talk,
+    ) -> Self {
         for name in ["logs", "etc"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
         let world = Self {
             arrangement,
+            talk,
             folder,
             data,
             ports: Ports::free(),
@@ -101,7 +127,13 @@ impl World {
             cast: OnceCell::new(),
         };
         if arrangement == Arrangement::SeparateProcesses {
-            config::write(&world.ports, &world.data(), &world.etc());
+            let more = match &world.talk {
+                Talk::Usual => String::new(),
+                Talk::All { collector } => format!(
+                    "log: {{ level: trace, repeatsMax: 0 }}\ntraces: {{ endpoint: {collector} }}\n"
+                ),
+            };
+            config::write(&world.ports, &world.data(), &world.etc(), &more);
         }
         for name in arrangement.processes() {
             world.launch(name).await;

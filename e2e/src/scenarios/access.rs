@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 
-const TABLE: &str = include_str!("../../access/rest.txt");
+pub(super) const TABLE: &str = include_str!("../../access/rest.txt");
 
 /// A route without a rule in the table, or a rule without its route.
 pub(super) async fn every_route_has_a_rule(world: &World) -> Outcome {
@@ -79,9 +79,26 @@ pub(super) async fn r_15_every_route_with_every_role_and_every_object(world: &Wo
     Outcome::Measured(format!("{calls} calls"))
 }
 
+fn request<'w>(world: &'w World, cast: &Cast, row: &Row, actor: Actor) -> Call<'w> {
+    let Sample { method, path, body } = sample(cast, row, actor);
+    let call = world.call(method, path);
+    match body {
+        Some(body) => call.json(&body),
+        None => call,
+    }
+}
+
+/// A request that fits its contract.
+pub(super) struct Sample {
+    pub(super) method: &'static str,
+    /// With its query.
+    pub(super) path: String,
+    pub(super) body: Option<Value>,
+}
+
 /// The request of a row. What it would do again and again without harm: each caller that is
 /// allowed makes something new, or asks for what is so already.
-fn request<'w>(world: &'w World, cast: &Cast, row: &Row, actor: Actor) -> Call<'w> {
+pub(super) fn sample(cast: &Cast, row: &Row, actor: Actor) -> Sample {
     let (method, path) = row.route.split_once(' ').unwrap();
     let nothing = Uuid::now_v7().to_string();
     let subject = match row.object {
@@ -114,19 +131,25 @@ fn request<'w>(world: &'w World, cast: &Cast, row: &Row, actor: Actor) -> Call<'
         .replace("{responseId}", part(|s| &s.response))
         .replace("{questionnaireId}", questionnaire)
         .replace("{id}", last);
-    let call = world.call(method, filled);
     if method == "GET" {
-        return match path.ends_with('}') || path.ends_with("progress") {
-            true => call,
-            false => call.query("limit=200"),
+        let query = match path.ends_with('}') || path.ends_with("progress") {
+            true => "",
+            false => "?limit=200",
+        };
+        return Sample {
+            method,
+            path: filled + query,
+            body: None,
         };
     }
     let grant = json!({"role": "monitor", "trialId": study});
-    call.json(&match path.rsplit('/').next().unwrap() {
+    let body = match path.rsplit('/').next().unwrap() {
         "login" => json!({"username": code("nobody"), "password": PASSWORD}),
         "refresh" | "logout" => json!({"refreshToken": "of nobody"}),
         "password" => json!({"currentPassword": PASSWORD, "newPassword": "short"}),
-        "account" => json!({"username": format!("m{}", Uuid::new_v4().simple()), "password": PASSWORD}),
+        "account" => {
+            json!({"username": format!("m{}", Uuid::new_v4().simple()), "password": PASSWORD})
+        }
         "grant" => grant,
         // One that it never had.
         "revoke" => json!({"role": "sponsor", "trialId": study}),
@@ -141,7 +164,12 @@ fn request<'w>(world: &'w World, cast: &Cast, row: &Row, actor: Actor) -> Call<'
         "response" => phq9::response(id, phq9::MILD),
         "acknowledge" => json!({"note": format!("seen by {actor:?}")}),
         other => panic!("no request is known for {other}"),
-    })
+    };
+    Sample {
+        method,
+        path: filled,
+        body: Some(body),
+    }
 }
 
 /// An answer as the table writes it.

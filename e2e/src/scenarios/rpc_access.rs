@@ -24,7 +24,7 @@ use crate::{
     world::{SERVICES, World},
 };
 
-const TABLE: &str = include_str!("../../access/rpc.txt");
+pub(super) const TABLE: &str = include_str!("../../access/rpc.txt");
 
 /// The contracts as they are written: package, service and methods are read from them.
 const CONTRACTS: [&str; 4] = [

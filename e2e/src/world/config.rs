@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Ports;
 
-/// Writes one file a process into the folder `etc`.
-pub(super) fn write(ports: &Ports, data: &Path, etc: &Path) {
+/// Writes one file a process into the folder `etc`; `more` are sections that all of them have.
+pub(super) fn write(ports: &Ports, data: &Path, etc: &Path, more: &str) {
     let keys = data.join("keys");
     let (data, keys) = (data.display(), keys.display());
     let doors = |name: &str| {
@@ -70,6 +70,6 @@ pub(super) fn write(ports: &Ports, data: &Path, etc: &Path) {
             format!("{}{auth}services:\n{places}", edge("gateway_2")),
         ),
     ] {
-        std::fs::write(etc.join(format!("{name}.yaml")), text).unwrap();
+        std::fs::write(etc.join(format!("{name}.yaml")), text + more).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{World, cohort};
+use super::{Talk, World, cohort};
 
 /// How long a process may take until it is ready, or until it has ended.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -72,6 +72,9 @@ impl World {
             command.arg(flag).arg(self.ports.address(door));
         }
         command.args(["--log-format", "json"]);
+        if self.talk != Talk::Usual {
+            command.args(["--log-level", "trace", "--log-repeats-max", "0"]);
+        }
     }
 
     /// Ends a process at once, as a power cut would, and waits until it is gone.
