@@ -266,7 +266,7 @@ pub(super) const OF_ALL: &[Shape] = &[
     }),
     shape("as the method", &[405], |case| {
         vec![Raw {
-            method: case.canary.word().to_uppercase(),
+            method: case.canary.word(),
             ..case.placed_raw()
         }]
     }),
