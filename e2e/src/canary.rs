@@ -143,8 +143,15 @@ pub(crate) fn person(number: u32) -> serde_json::Value {
 /// A search for some of the canaries, in all forms in which a text could be written down.
 pub(crate) struct Search {
     pattern: Regex,
-    /// What each of the texts that are searched for is.
-    known: BTreeMap<Vec<u8>, String>,
+    /// What each of the texts that are searched for is: the canary, and its form.
+    known: BTreeMap<Vec<u8>, (&'static str, String)>,
+}
+
+/// A canary that was found.
+pub(crate) struct Hit {
+    pub(crate) canary: &'static str,
+    /// Its form, and what stands around it.
+    pub(crate) around: String,
 }
 
 /// For all of them, wherever they were sent.
@@ -174,7 +181,7 @@ impl Search {
         let mut known = BTreeMap::new();
         for (name, mark) in marks {
             for (form, bytes) in secrets::forms(&mark) {
-                known.insert(bytes, format!("{name} ({mark}, {form})"));
+                known.insert(bytes, (name, format!("{mark} ({form})")));
             }
         }
         let literal = |bytes: &Vec<u8>| -> String {
@@ -185,28 +192,28 @@ impl Search {
         Self { pattern, known }
     }
 
-    /// What is found and what stands around it.
-    pub(crate) fn hits(&self, bytes: &[u8]) -> Vec<String> {
+    /// All that is found.
+    pub(crate) fn hits(&self, bytes: &[u8]) -> Vec<Hit> {
         let tell = |found: regex::bytes::Match<'_>| {
             let from = found.start().saturating_sub(AROUND);
             let to = (found.end() + AROUND).min(bytes.len());
             let around = String::from_utf8_lossy(&bytes[from..to]);
-            let what = &self.known[found.as_bytes()];
-            format!("{what}: {}", around.escape_debug())
+            let (canary, form) = &self.known[found.as_bytes()];
+            Hit {
+                canary,
+                around: format!("{form}: {}", around.escape_debug()),
+            }
         };
         self.pattern.find_iter(bytes).map(tell).collect()
     }
 
-    pub(crate) fn finds(&self, bytes: &[u8]) -> bool {
-        self.pattern.is_match(bytes)
-    }
-
     /// Fails unless each text is found in each of its forms, wherever it stands.
     pub(crate) fn assert_sighted(&self) {
-        for (bytes, what) in &self.known {
+        for (bytes, (canary, form)) in &self.known {
             let text = [b"\"before\":", bytes.as_slice(), b",after"].concat();
             let hits = self.hits(&text);
-            assert!(hits.len() == 1, "{what} is not found: {hits:?}");
+            let is_found = hits.len() == 1 && hits[0].canary == *canary;
+            assert!(is_found, "{canary} is not found as {form}");
         }
     }
 

@@ -187,7 +187,7 @@ async fn send(
     for turn in 1_u32.. {
         let received = request.send(address).await;
         let is_busy = matches!(received.status(), Some(503 | 504)) && turn < TRIES_MAX;
-        tally.answered(shape, route, canary, request, &received, is_busy);
+        tally.answered(shape, route, canary, &received, is_busy);
         if !is_busy {
             return;
         }

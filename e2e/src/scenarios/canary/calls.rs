@@ -174,11 +174,10 @@ async fn progress(world: &World, tally: &Tally) {
             };
             let answer = request.send(&address).await;
             if ![Some(400), Some(404)].contains(&answer.status()) {
-                tally.surprise(format!(
-                    "progress {}: {:?}",
-                    request.target,
-                    answer.status()
-                ));
+                tally.surprise(
+                    "the progress service".to_owned(),
+                    format!("{:?} {}", answer.status(), request.target),
+                );
             }
             tally.called("progress", "over HTTP", &answer.0);
         }

@@ -4,6 +4,7 @@
 use std::{
     io::Read,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use flate2::read::GzDecoder;
@@ -17,6 +18,9 @@ use crate::{
     secrets,
     world::World,
 };
+
+/// How long the requests that are held may take to arrive: less than their deadline.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The file of the backup.
 pub(super) const BACKUP: &str = "canary.tar";
@@ -158,6 +162,14 @@ async fn hold(world: &World) -> Vec<TcpStream> {
         socket.write_all(head.as_bytes()).await.unwrap();
         held.push(socket);
     }
+    let process = world.process_of("patient");
+    let arrived = async {
+        while world.metric(process, "http_server_active_requests").await < 8.0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let arrived = tokio::time::timeout(PATIENCE, arrived).await;
+    assert!(arrived.is_ok(), "the requests do not arrive in {process}");
     held
 }
 

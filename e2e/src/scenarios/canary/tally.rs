@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Raw, Received, Route,
+    Received, Route,
     exits::{Files, Pages},
     shapes::Shape,
 };
@@ -32,7 +32,7 @@ const ANSWERS_MIN: [(u16, usize); 11] = [
     (413, 50),
     (415, 300),
 ];
-/// How many findings are told.
+/// How many kinds of findings are told.
 const TOLD_MAX: usize = 30;
 
 /// Routes that give what identifies a subject to those who may know it.
@@ -63,8 +63,10 @@ pub(super) struct Tally {
     statuses: Mutex<BTreeMap<u16, usize>>,
     combinations: Mutex<BTreeSet<(String, &'static str)>>,
     shapes: Mutex<BTreeSet<&'static str>>,
-    hits: Mutex<Vec<String>>,
-    surprises: Mutex<Vec<String>>,
+    /// By place and canary: how often, and the first one.
+    hits: Mutex<BTreeMap<String, (usize, String)>>,
+    /// By route and shape: how often, and the first one.
+    surprises: Mutex<BTreeMap<String, (usize, String)>>,
 }
 
 impl Tally {
@@ -75,7 +77,6 @@ impl Tally {
         shape: &Shape,
         route: &Route,
         canary: &'static Canary,
-        request: &Raw,
         received: &Received,
         is_again: bool,
     ) {
@@ -89,16 +90,12 @@ impl Tally {
         if !is_again && !is_expected(shape, route, status) {
             let body = String::from_utf8_lossy(received.body());
             let body: String = body.chars().take(300).collect();
-            self.surprise(format!(
-                "{line} {} {}: {status} {body}",
-                canary.name, shape.name
-            ));
+            self.surprise(
+                format!("{line} {}", shape.name),
+                format!("{} {status} {body}", canary.name),
+            );
         }
-        let place = format!(
-            "the answer {status} to {line} {} ({})",
-            shape.name,
-            request.target.len()
-        );
+        let place = format!("the answer {status} to {line} {}", shape.name);
         self.search(&format!("the head of {place}"), received.head());
         if status / 100 != 2 {
             match QUOTES_ITSELF.contains(&(line, shape.name)) {
@@ -116,7 +113,7 @@ impl Tally {
                 || (other.name == "username" && SHOWS_ACCOUNTS.contains(&line));
             match may {
                 true => drop(self.shown.fetch_add(1, Ordering::Relaxed)),
-                false => self.hit(format!("{} is in {place}", other.name)),
+                false => self.hit(&place, other.name, String::new()),
             }
         }
     }
@@ -133,32 +130,33 @@ impl Tally {
     }
 
     pub(super) fn search_for(&self, search: &Search, place: &str, bytes: &[u8]) {
-        if search.finds(bytes) {
-            for hit in search.hits(bytes) {
-                self.hit(format!("{place}: {hit}"));
-            }
+        for hit in search.hits(bytes) {
+            self.hit(place, hit.canary, hit.around);
         }
     }
 
-    fn hit(&self, text: String) {
-        self.hits.lock().unwrap().push(text);
+    fn hit(&self, place: &str, canary: &str, around: String) {
+        let mut hits = self.hits.lock().unwrap();
+        let found = hits.entry(format!("{canary} in {place}"));
+        found.or_insert((0, around)).0 += 1;
     }
 
-    pub(super) fn surprise(&self, text: String) {
-        self.surprises.lock().unwrap().push(text);
+    pub(super) fn surprise(&self, place: String, answer: String) {
+        let mut surprises = self.surprises.lock().unwrap();
+        surprises.entry(place).or_insert((0, answer)).0 += 1;
     }
 
     /// Fails if anything was found, and if too little was done to find anything.
     pub(super) fn judge(&self, routes: &[Route]) {
         let hits = self.hits.lock().unwrap();
-        assert!(hits.is_empty(), "{} hits:\n{}", hits.len(), told(&hits));
-        let surprises = self.surprises.lock().unwrap();
         assert!(
-            surprises.is_empty(),
-            "{} answers that were not expected:\n{}",
-            surprises.len(),
-            told(&surprises)
+            hits.is_empty(),
+            "found where it must not be:\n{}",
+            told(&hits)
         );
+        let surprises = self.surprises.lock().unwrap();
+        let told = told(&surprises);
+        assert!(told.is_empty(), "answers that were not expected:\n{told}");
         let requests = self.requests.load(Ordering::Relaxed);
         assert!(requests >= REQUESTS_MIN, "{requests} requests");
         let combinations = self.combinations.lock().unwrap().len();
@@ -218,17 +216,10 @@ fn is_expected(shape: &Shape, route: &Route, status: u16) -> bool {
     }
 }
 
-fn told(texts: &[String]) -> String {
-    let mut kinds: Vec<&String> = Vec::new();
-    for text in texts {
-        // One of a kind is enough to see what it is.
-        let begin = |text: &str| text.chars().take(60).collect::<String>();
-        if kinds.len() < TOLD_MAX && kinds.iter().all(|told| begin(told) != begin(text)) {
-            kinds.push(text);
-        }
-    }
-    kinds
-        .into_iter()
-        .map(|text| format!("  {text}\n"))
-        .collect()
+fn told(found: &BTreeMap<String, (usize, String)>) -> String {
+    let told = found.iter().take(TOLD_MAX);
+    let line = |(place, (count, first)): (&String, &(usize, String))| {
+        format!("  {place}, {count} times: {first}\n")
+    };
+    told.map(line).collect()
 }
