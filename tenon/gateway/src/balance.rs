@@ -17,10 +17,16 @@ use std::{
     time::Duration,
 };
 
-use http::uri::Authority;
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
 use tenon_core::Live;
 use tenon_discovery::{Instance, Instances};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
+use tower::Service as _;
+
+use crate::forward::Connector;
 
 /// How long an ejected instance is left alone before the first trial, doubled up to
 /// [`LONGEST_PAUSE`] with each that fails: a process that restarts is back within seconds.
@@ -35,6 +41,8 @@ const BROKEN_MAX: u32 = 3;
 /// The instances of one service, as discovery knows them now.
 pub(crate) struct Targets {
     instances: Instances,
+    /// How an ejected instance is tried: by all that a request's connection takes.
+    connector: Connector,
     known: Live<Known>,
     turn: AtomicU64,
     started: Instant,
@@ -64,10 +72,11 @@ struct Target {
 }
 
 impl Targets {
-    pub(crate) fn new(instances: Instances) -> Self {
+    pub(crate) fn new(instances: Instances, connector: Connector) -> Self {
         let known = Known::of(instances.now(), &[]);
         Self {
             instances,
+            connector,
             known: Live::new(known),
             turn: AtomicU64::new(0),
             started: Instant::now(),
@@ -76,7 +85,7 @@ impl Targets {
 
     /// The instances of another source of the same service. Those known before serve until it
     /// has answered.
-    pub(crate) fn after(before: &Self, instances: Instances) -> Self {
+    pub(crate) fn after(before: &Self, instances: Instances, connector: Connector) -> Self {
         let old = before.current();
         let list = instances.now();
         let inherited = list.is_empty();
@@ -87,6 +96,7 @@ impl Targets {
         };
         Self {
             instances,
+            connector,
             known: Live::new(known),
             turn: AtomicU64::new(0),
             started: before.started,
@@ -166,7 +176,8 @@ impl Targets {
         }
         if self.now() >= until && !target.trying.swap(true, Relaxed) {
             let pause = self.next_pause(target);
-            tokio::spawn(try_again(target.clone(), pause, self.started));
+            let connector = self.connector.clone();
+            tokio::spawn(try_again(target.clone(), connector, pause, self.started));
         }
         false
     }
@@ -193,8 +204,18 @@ impl Targets {
 }
 
 /// One connection beside the requests: who takes it is alive again.
-async fn try_again(target: Arc<Target>, pause: Duration, started: Instant) {
-    let connect = TcpStream::connect(target.authority.as_str().to_owned());
+async fn try_again(
+    target: Arc<Target>,
+    mut connector: Connector,
+    pause: Duration,
+    started: Instant,
+) {
+    let uri = Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(target.authority.clone())
+        .path_and_query("/")
+        .build();
+    let connect = async { connector.call(uri?).await };
     match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
         Ok(Ok(_connection)) => {
             target.readmit();
@@ -329,6 +350,7 @@ impl Drop for Lease {
 
 #[cfg(test)]
 mod tests {
+    use tenon_core::config::Plaintext;
     use tokio::sync::watch;
 
     use super::*;
@@ -338,7 +360,11 @@ mod tests {
             address: format!("127.0.0.1:{}", at + 1).into(),
             weight: *weight,
         });
-        Targets::new(Instances::fixed(list))
+        Targets::new(Instances::fixed(list), connector())
+    }
+
+    fn connector() -> Connector {
+        Connector::new("one", None, Plaintext::Loopback)
     }
 
     fn port(lease: &Lease) -> u16 {
@@ -410,7 +436,7 @@ mod tests {
             ports.iter().map(address).collect()
         };
         let (sender, receiver) = watch::channel(list(&[1, 2]));
-        let targets = Targets::new(Instances::followed(receiver));
+        let targets = Targets::new(Instances::followed(receiver), connector());
         let first = targets.pick(&[]).unwrap();
         targets.unreachable(&first);
         sender.send_replace(list(&[1, 3]));
@@ -425,7 +451,7 @@ mod tests {
     #[tokio::test]
     async fn a_new_source_that_has_not_answered_yet_leaves_the_old_instances() {
         let (sender, receiver) = watch::channel(Arc::from([]));
-        let targets = Targets::after(&fixed(&[100]), Instances::followed(receiver));
+        let targets = Targets::after(&fixed(&[100]), Instances::followed(receiver), connector());
         assert_eq!(port(&targets.pick(&[]).unwrap()), 1);
         sender.send_replace(Arc::from([Instance::new("127.0.0.1:7")]));
         assert_eq!(port(&targets.pick(&[]).unwrap()), 7);

@@ -14,7 +14,6 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use tenon_core::{Code, Entry, Error, Result, TraceContext, catalogue};
-use tenon_net::ClientTls;
 use tenon_rest::{ByMethod, Request, Response};
 use tokio::time::Instant;
 
@@ -27,7 +26,7 @@ mod tunnel;
 mod upload;
 mod watched;
 
-use connector::Connector;
+pub(crate) use connector::Connector;
 pub(crate) use rules::HeaderRules;
 use upload::Upload;
 use watched::Watched;
@@ -51,18 +50,18 @@ pub static UPSTREAM_BROKEN: Entry = Entry::new(
 )
 .http(502);
 
-/// What requests are forwarded with. Cheap to clone; all clones share the connections.
+/// What requests to one upstream are forwarded with. Cheap to clone; all clones share the
+/// connections.
 #[derive(Clone)]
 pub(crate) struct HttpClient(Client<Connector, Body>);
 
 impl HttpClient {
-    /// A client that speaks TLS where it is given, and else plaintext.
-    pub(crate) fn new(tls: Option<ClientTls>) -> Self {
+    pub(crate) fn new(connector: Connector) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_MAX)
-            .build(Connector::new(tls));
+            .build(connector);
         Self(client)
     }
 }

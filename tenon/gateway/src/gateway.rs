@@ -24,7 +24,7 @@ use tower::Service;
 
 use crate::{
     Guard, SERVICE,
-    forward::{self, Forward, HttpClient, headers},
+    forward::{self, Forward, headers},
     table::{Contracts, Parts, Place, Table, refused},
     transcode::{call, contract, reflect},
 };
@@ -62,7 +62,6 @@ struct Inner {
     /// What the table was built from.
     config: Live<GatewayConfig>,
     contracts: Live<Contracts>,
-    client: HttpClient,
     metrics: Option<Metrics>,
     /// What has no route.
     nowhere: Option<ByMethod>,
@@ -93,20 +92,19 @@ impl Gateway {
     ///
     /// # Errors
     /// The configuration is not sound: an upstream without `http` and `grpc` or with both, a
-    /// prefix that is no path or stands twice, an endpoint that is no `host:port`, a rule for
-    /// a header that is none or is the gateway's own.
+    /// prefix that is no path or stands twice, an endpoint that is no `host:port`, or is not on
+    /// this machine and neither `tls` nor `plaintext: allowed` is written, a rule for a header
+    /// that is none or is the gateway's own.
     pub fn new(config: &GatewayConfig, metrics: Option<&Metrics>) -> Result<Self, ConfigError> {
-        let client = HttpClient::new(None);
         let table = Table::new(
             config,
             &Parts {
-                client: &client,
                 metrics,
                 contracts: &Contracts::new(),
                 before: None,
             },
         )?;
-        Ok(Self::with(table, config.clone(), client, metrics))
+        Ok(Self::with(table, config.clone(), metrics))
     }
 
     /// The methods of contracts, each a `google.protobuf.FileDescriptorSet`, that this process
@@ -122,7 +120,6 @@ impl Gateway {
         config: &TranscodeConfig,
         metrics: Option<&Metrics>,
     ) -> Result<Self, ConfigError> {
-        let client = HttpClient::new(None);
         let mut contract = DescriptorPool::new();
         for descriptors in descriptors {
             contract::add(&mut contract, descriptors).map_err(|problem| refused(name, &problem))?;
@@ -132,27 +129,20 @@ impl Gateway {
             ..UpstreamConfig::default()
         };
         let parts = Parts {
-            client: &client,
             metrics,
             contracts: &Contracts::new(),
             before: None,
         };
         let table = Table::local(name, door, &contract, &upstream, &parts)?;
-        Ok(Self::with(table, GatewayConfig::default(), client, metrics))
+        Ok(Self::with(table, GatewayConfig::default(), metrics))
     }
 
-    fn with(
-        table: Table,
-        config: GatewayConfig,
-        client: HttpClient,
-        metrics: Option<&Metrics>,
-    ) -> Self {
+    fn with(table: Table, config: GatewayConfig, metrics: Option<&Metrics>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 table: Live::new(table),
                 config: Live::new(config),
                 contracts: Live::default(),
-                client,
                 metrics: metrics.cloned(),
                 nowhere: metrics.map(|metrics| ByMethod::new(metrics, SERVICE, "")),
             }),
@@ -174,7 +164,6 @@ impl Gateway {
     pub fn prepare(&self, config: &GatewayConfig) -> Result<Prepared, ConfigError> {
         let inner = &*self.inner;
         let parts = Parts {
-            client: &inner.client,
             metrics: inner.metrics.as_ref(),
             contracts: &inner.contracts.load(),
             before: Some(&inner.table.load()),

@@ -11,7 +11,7 @@ use tenon_rpc::Door;
 use tenon_telemetry::Metrics;
 
 use crate::{
-    forward::{Forward, HttpClient},
+    forward::Forward,
     transcode::{Match, Matcher, call::Call},
 };
 
@@ -26,7 +26,6 @@ pub(crate) type Contracts = BTreeMap<String, DescriptorPool>;
 
 /// What a table is built with.
 pub(crate) struct Parts<'a> {
-    pub(crate) client: &'a HttpClient,
     pub(crate) metrics: Option<&'a Metrics>,
     pub(crate) contracts: &'a Contracts,
     /// The table in use: upstreams that it has as well keep their instances and connections.

@@ -492,6 +492,52 @@ async fn what_could_not_work_refuses_to_start() {
 }
 
 #[tokio::test]
+async fn plaintext_to_another_machine_must_be_said() {
+    let outcome = |http: &str| {
+        let text = format!("upstreams: {{patient: {{http: {http}, routes: [{{prefix: /a}}]}}}}");
+        let config = tenon_core::config::parse(&text, "gateway.yaml".as_ref()).unwrap();
+        Gateway::new(&config, None).map_err(|problem| problem.to_string())
+    };
+    for here in ["127.0.0.1:1", "localhost:1", "[::1]:1"] {
+        outcome(&format!("{{endpoints: ['{here}']}}")).unwrap();
+    }
+    for there in ["10.0.0.1:1", "patient:1", "[fe80::1]:1"] {
+        let problem = outcome(&format!("{{endpoints: ['127.0.0.1:1', '{there}']}}"))
+            .map(drop)
+            .unwrap_err();
+        for word in ["upstream patient", there, "`tls`", "`plaintext: allowed`"] {
+            assert!(problem.contains(word), "{problem}");
+        }
+        outcome(&format!("{{endpoints: ['{there}'], plaintext: allowed}}")).unwrap();
+        let missing = format!("{{endpoints: ['{there}'], tls: {{caFile: /nonexistent.crt}}}}");
+        let problem = outcome(&missing).map(drop).unwrap_err();
+        assert!(problem.contains("nonexistent"), "{problem}");
+    }
+    // gRPC is asked for the same, in the same words.
+    let text =
+        "upstreams: {shelf: {grpc: {endpoints: ['shelf:1']}, transcode: {reflection: true}}}";
+    let config = tenon_core::config::parse(text, "gateway.yaml".as_ref()).unwrap();
+    let problem = Gateway::new(&config, None).map(drop).unwrap_err();
+    assert!(
+        problem
+            .to_string()
+            .contains("upstream shelf: shelf:1 is not loopback")
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_would_speak_plaintext_to_others_leaves_the_old_one() {
+    let service = serve(mirror("patient")).await;
+    let gateway = Gateway::new(&config([upstream("/api", &[service])]), None).unwrap();
+    let address = serve(gateway.router()).await;
+    let away = of("/api", &["patient:80".into()], Duration::from_secs(1));
+    let problem = gateway.reload(&config([away])).unwrap_err().to_string();
+    assert!(problem.contains("plaintext: allowed"), "{problem}");
+    let (_, seen, _) = ask(address, get(), "/api/x").await;
+    assert_eq!(seen["service"], "patient");
+}
+
+#[tokio::test]
 async fn headers_are_renamed_removed_and_set_both_ways() {
     let service = serve(mirror("patient")).await;
     let text = format!(

@@ -23,7 +23,7 @@ use tenon_core::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-pub use self::client::{ClientTls, plaintext_refused};
+pub use self::client::{ClientTls, is_loopback, plaintext_refused};
 use self::files::Files;
 use crate::Protocol;
 

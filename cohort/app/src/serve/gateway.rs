@@ -8,9 +8,9 @@ use tenon::{
     Clock, Process, Runtime,
     auth::Verifier,
     config::{
-        AdminConfig, AuthConfig, ClientConfig, ConfigError, DnsConfig, EtcdConfig, GatewayConfig,
-        KubernetesConfig, LogConfig, RegistrationConfig, RestConfig, RouteConfig, TracesConfig,
-        UpstreamConfig, duration,
+        AdminConfig, AuthConfig, ClientConfig, ClientTlsConfig, ConfigError, DnsConfig, EtcdConfig,
+        GatewayConfig, KubernetesConfig, LogConfig, Plaintext, RegistrationConfig, RestConfig,
+        RouteConfig, TracesConfig, UpstreamConfig, duration,
     },
     gateway::{Gateway, Guard, docs},
     reload,
@@ -66,6 +66,11 @@ struct Place {
     /// Default `30s`: the routes of the services have their own times.
     #[serde(with = "duration", default = "patience")]
     timeout: Duration,
+    /// Speaks TLS. Default: plaintext, with this machine only.
+    tls: Option<ClientTlsConfig>,
+    /// Where plaintext is good enough.
+    #[serde(default)]
+    plaintext: Plaintext,
 }
 
 fn patience() -> Duration {
@@ -80,6 +85,8 @@ impl Place {
         client.etcd = self.etcd;
         client.kubernetes = self.kubernetes;
         client.timeout = self.timeout;
+        client.tls = self.tls;
+        client.plaintext = self.plaintext;
         UpstreamConfig {
             http: Some(client),
             routes: vec![RouteConfig::new(format!("/api/v1/{name}"))],

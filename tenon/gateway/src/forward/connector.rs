@@ -1,9 +1,11 @@
 //! How connections to instances are made: TCP, and TLS over it where the configuration says so.
+//! Plaintext stays on this machine unless the configuration lets it leave.
 
 use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,7 +14,8 @@ use hyper_util::{
     client::legacy::connect::{Connected, Connection, HttpConnector},
     rt::TokioIo,
 };
-use tenon_net::ClientTls;
+use tenon_core::config::Plaintext;
+use tenon_net::{ClientTls, tls::plaintext_refused};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -21,19 +24,37 @@ use tower::{BoxError, Service};
 
 use crate::balance::CONNECT_TIMEOUT;
 
-/// Connects to instances.
+/// Connects to instances of one upstream.
 #[derive(Clone)]
 pub(crate) struct Connector {
+    upstream: Arc<str>,
     tcp: HttpConnector,
     tls: Option<ClientTls>,
+    /// Where plaintext is spoken.
+    plaintext: Plaintext,
 }
 
 impl Connector {
-    pub(crate) fn new(tls: Option<ClientTls>) -> Self {
+    pub(crate) fn new(upstream: &str, tls: Option<ClientTls>, plaintext: Plaintext) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_nodelay(true);
-        Self { tcp, tls }
+        Self {
+            upstream: upstream.into(),
+            tcp,
+            tls,
+            plaintext,
+        }
+    }
+
+    /// What a name or a registry led to is known only now.
+    fn plain(&self, tcp: TcpStream) -> Result<Stream, BoxError> {
+        let peer = tcp.peer_addr()?.ip();
+        if self.plaintext.allows(peer) {
+            return Ok(Stream::Plain(tcp));
+        }
+        let problem = plaintext_refused("", peer);
+        Err(format!("upstream {}: {problem}", self.upstream).into())
     }
 }
 
@@ -49,11 +70,11 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let host = uri.host().unwrap_or_default().to_owned();
         let connecting = self.tcp.call(uri);
-        let tls = self.tls.clone();
+        let own = self.clone();
         Box::pin(async move {
             let tcp = connecting.await?.into_inner();
-            let stream: Box<dyn Duplex> = match tls {
-                None => return Ok(TokioIo::new(Stream::Plain(tcp))),
+            let stream: Box<dyn Duplex> = match &own.tls {
+                None => return own.plain(tcp).map(TokioIo::new),
                 Some(tls) => {
                     let greeted = tokio::time::timeout(CONNECT_TIMEOUT, tls.connect(&host, tcp));
                     Box::new(greeted.await??)
@@ -130,5 +151,46 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io().poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// An address of this machine that is not loopback. Nothing is sent to find it.
+    fn own_address() -> Option<IpAddr> {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.connect("192.0.2.200:9").ok()?;
+        let address = socket.local_addr().ok()?.ip();
+        (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+    }
+
+    async fn connect(address: SocketAddr, plaintext: Plaintext) -> Result<(), String> {
+        let uri = format!("http://{address}/").parse().unwrap();
+        let connected = Connector::new("patient", None, plaintext).call(uri).await;
+        connected.map(drop).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn plaintext_leaves_the_machine_only_when_that_is_said() {
+        let here = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = here.local_addr().unwrap();
+        connect(here, Plaintext::Loopback).await.unwrap();
+        let Some(outside) = own_address() else {
+            println!("skipped: this machine has no address beyond loopback");
+            return;
+        };
+        let there = TcpListener::bind((outside, 0)).await.unwrap();
+        let there = there.local_addr().unwrap();
+        let problem = connect(there, Plaintext::Loopback).await.unwrap_err();
+        for word in ["upstream patient", "plaintext: allowed", "`tls`"] {
+            assert!(problem.contains(word), "{problem}");
+        }
+        connect(there, Plaintext::Allowed).await.unwrap();
     }
 }

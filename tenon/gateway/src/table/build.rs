@@ -6,11 +6,14 @@ use http::{HeaderName, Method as HttpMethod};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 use tenon_core::config::{
-    ClientConfig, ConfigError, HeaderRulesConfig, RouteConfig, Source, UpstreamConfig,
+    ClientConfig, ConfigError, HeaderRulesConfig, Plaintext, RouteConfig, Source, UpstreamConfig,
     duration::LONGEST,
 };
-use tenon_discovery::{Instance, Instances};
-use tenon_net::{ClientTls, Protocol};
+use tenon_discovery::Instances;
+use tenon_net::{
+    ClientTls, Protocol,
+    tls::{is_loopback, plaintext_refused},
+};
 use tenon_rest::ByMethod;
 use tenon_rpc::{Channel, Door, Method};
 
@@ -18,7 +21,7 @@ use super::{Parts, Table};
 use crate::{
     SERVICE,
     balance::Targets,
-    forward::{Forward, HeaderRules, HttpClient},
+    forward::{Connector, Forward, HeaderRules, HttpClient},
     transcode::{self, Mapping, backend::Backend, call::Call, contract},
 };
 
@@ -29,15 +32,24 @@ pub(super) struct Standing {
 }
 
 enum Way {
-    Http(Arc<Targets>),
+    Http(Arc<Targets>, Reach),
     Grpc(Channel),
+}
+
+/// How the instances of an `http` upstream are connected to: kept for as long as that is said in
+/// the same way, whatever else of the upstream changes.
+#[derive(Clone)]
+struct Reach {
+    said: String,
+    connector: Connector,
+    client: HttpClient,
 }
 
 impl Standing {
     pub(super) fn channel(&self) -> Option<&Channel> {
         match &self.way {
             Way::Grpc(channel) => Some(channel),
-            Way::Http(_) => None,
+            Way::Http(..) => None,
         }
     }
 }
@@ -62,26 +74,22 @@ impl Builder<'_> {
         if http.timeout.is_zero() {
             return Err(self.refused("a timeout of zero would refuse every request"));
         }
+        self.check(http)?;
         let (source, before) = self.before(http);
+        let reach = self.reach(http, before)?;
+        let connector = || reach.connector.clone();
         let targets = match before {
-            Some((true, Way::Http(targets))) => targets.clone(),
-            Some((false, Way::Http(before))) => {
-                Arc::new(Targets::after(before, self.instances(http)?))
+            Some((true, Way::Http(targets, _))) => targets.clone(),
+            Some((false, Way::Http(before, _))) => {
+                Arc::new(Targets::after(before, self.instances(http)?, connector()))
             }
-            _ => Arc::new(Targets::new(self.instances(http)?)),
-        };
-        let client = match &http.tls {
-            None => self.parts.client.clone(),
-            Some(tls) => {
-                let key = format!("gateway.upstreams.{}.http.tls", self.name);
-                HttpClient::new(Some(ClientTls::load(&key, tls, Protocol::Http1)?))
-            }
+            _ => Arc::new(Targets::new(self.instances(http)?, connector())),
         };
         for route in &self.upstream.routes {
-            let forward = self.forward(http, route, &targets, &client)?;
+            let forward = self.forward(http, route, &targets, &reach.client)?;
             table.forwards.push(forward);
         }
-        let way = Way::Http(targets);
+        let way = Way::Http(targets, reach);
         table
             .standing
             .insert(self.name.to_owned(), Standing { source, way });
@@ -90,6 +98,7 @@ impl Builder<'_> {
 
     /// The methods of a `grpc` upstream.
     pub(super) fn calls(&self, grpc: &ClientConfig, table: &mut Table) -> Result<(), ConfigError> {
+        self.check(grpc)?;
         let (source, before) = self.before(grpc);
         let channel = match before {
             Some((true, Way::Grpc(channel))) => channel.clone(),
@@ -219,22 +228,71 @@ impl Builder<'_> {
     }
 
     fn instances(&self, config: &ClientConfig) -> Result<Instances, ConfigError> {
-        let name = format!("gateway.upstreams.{}", self.name);
-        let Source::Endpoints(endpoints) = config.source(&name)? else {
-            return tenon_discovery::follow(&name, config);
-        };
-        for endpoint in endpoints {
-            let authority = endpoint.parse::<http::uri::Authority>();
-            let sound = authority.is_ok_and(|authority| authority.port().is_some());
-            if !sound || endpoint.contains('@') {
-                return Err(self.refused(&format!("`{endpoint}` is not host:port")));
+        tenon_discovery::follow(&self.key(), config)
+    }
+
+    /// As its source is called in errors.
+    fn key(&self) -> String {
+        format!("gateway.upstreams.{}", self.name)
+    }
+
+    /// Finds at start what a request would find: an endpoint that is none, and plaintext that
+    /// would leave this machine without being said. Addresses that a name or a registry leads to
+    /// are looked at when they are connected to.
+    fn check(&self, config: &ClientConfig) -> Result<(), ConfigError> {
+        let needs_word = config.tls.is_none() && config.plaintext == Plaintext::Loopback;
+        let unsaid = |address: &str| self.refused(&plaintext_refused("", address));
+        match config.source(&self.key())? {
+            Source::Endpoints(endpoints) => {
+                for endpoint in endpoints {
+                    let authority = endpoint.parse::<http::uri::Authority>();
+                    let sound = |authority: &http::uri::Authority| authority.port().is_some();
+                    let authority = authority.ok().filter(sound);
+                    let Some(authority) = authority.filter(|_| !endpoint.contains('@')) else {
+                        return Err(self.refused(&format!("`{endpoint}` is not host:port")));
+                    };
+                    if needs_word && !is_loopback(authority.host()) {
+                        return Err(unsaid(endpoint));
+                    }
+                }
+                Ok(())
             }
+            Source::Kubernetes(_) if needs_word => Err(unsaid("a pod")),
+            _ => Ok(()),
         }
-        Ok(Instances::fixed(
-            endpoints
-                .iter()
-                .map(|endpoint| Instance::new(endpoint.as_str())),
-        ))
+    }
+
+    /// The connections of the table before, unless they are to be made in another way now.
+    fn reach(
+        &self,
+        http: &ClientConfig,
+        before: Option<(bool, &Way)>,
+    ) -> Result<Reach, ConfigError> {
+        let said = format!("{:?} {:?}", http.tls, http.plaintext);
+        if let Some((_, Way::Http(_, reach))) = before
+            && reach.said == said
+        {
+            return Ok(reach.clone());
+        }
+        let tls = match &http.tls {
+            None => None,
+            Some(tls) => {
+                let key = format!("{}.http.tls", self.key());
+                Some(ClientTls::load(&key, tls, Protocol::Http1)?)
+            }
+        };
+        if tls.is_none() && http.plaintext == Plaintext::Allowed {
+            tracing::warn!(
+                upstream = self.name,
+                "plaintext on any network, as configured"
+            );
+        }
+        let connector = Connector::new(self.name, tls, http.plaintext);
+        Ok(Reach {
+            said,
+            client: HttpClient::new(connector.clone()),
+            connector,
+        })
     }
 
     fn forward(

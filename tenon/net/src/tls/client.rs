@@ -118,13 +118,22 @@ impl Inner {
     }
 }
 
+/// Whether a host (a name or an address, without port) is this machine, as far as it says so
+/// itself: a name other than `localhost` may resolve to anything.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<std::net::IpAddr>();
+    bare == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
 /// Why plaintext is not spoken with the address, and what to write; `key` names the client's
-/// section (`clients.patient`).
+/// section (`clients.patient`), where there is one name for it.
 pub fn plaintext_refused(key: &str, address: impl fmt::Display) -> String {
+    let dot = if key.is_empty() { "" } else { "." };
     format!(
         "{address} is not loopback, and plaintext may be read by others on the way; write \
-         `{key}.tls` (with caFile, certFile and keyFile for mutual TLS), or \
-         `{key}.plaintext: allowed` where something else protects the network"
+         `{key}{dot}tls` (with caFile, certFile and keyFile for mutual TLS), or \
+         `{key}{dot}plaintext: allowed` where something else protects the network"
     )
 }
 

@@ -20,7 +20,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tenon_core::config::Plaintext;
-use tenon_net::{ClientTls, tls::plaintext_refused};
+use tenon_net::{
+    ClientTls,
+    tls::{is_loopback, plaintext_refused},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -283,12 +286,7 @@ impl Endpoint {
 /// # Errors
 /// It is not `host:port`.
 pub(super) fn check(address: &str) -> Result<bool, String> {
-    let authority = authority(address)?;
-    let host = authority.host();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let parsed = host.parse::<std::net::IpAddr>();
-    let is_loopback = parsed.is_ok_and(|address| address.to_canonical().is_loopback());
-    Ok(host == "localhost" || is_loopback)
+    authority(address).map(|authority| is_loopback(authority.host()))
 }
 
 fn authority(address: &str) -> Result<Authority, String> {
