@@ -73,7 +73,10 @@ pub(crate) fn check(service: Served, file: &Path) -> Result<Outcome> {
         Served::Patient => config::load::<patient::Config>(file)?.clients,
         Served::Epro => config::load::<epro::Config>(file)?.clients,
         Served::Progress => config::load::<ProgressConfig>(file)?.clients,
-        Served::Gateway => config::load::<gateway::Config>(file).map(|_| ClientsConfig::new())?,
+        Served::Gateway => {
+            gateway::check(config::load(file)?)?;
+            ClientsConfig::new()
+        }
     };
     let parts = Parts {
         file,

@@ -124,15 +124,17 @@ impl Reload {
     /// Lets `keys` of `section` change at run time (`"log"`, `["level"]`); a key stands for all
     /// that is below it, and an empty one for the whole section. `prepare` gets the new section,
     /// checks it, and answers what puts it into force; it reads only its keys, because others of
-    /// the section may have changed as well. Several rooms may register the same key.
+    /// the section may have changed as well. Several rooms may register the same key. An empty
+    /// section is the whole file, for a room that must see several sections at once.
     pub fn register<T, P>(&self, section: &str, keys: &[&str], prepare: P)
     where
         T: DeserializeOwned,
         P: Fn(T) -> Result<Apply, String> + Send + Sync + 'static,
     {
-        let whole = |key: &&str| match key.is_empty() {
-            true => section.to_owned(),
-            false => format!("{section}.{key}"),
+        let whole = |key: &&str| match (section.is_empty(), key.is_empty()) {
+            (true, _) => (*key).to_owned(),
+            (false, true) => section.to_owned(),
+            (false, false) => format!("{section}.{key}"),
         };
         let handle = Handle {
             section: section.to_owned(),
@@ -249,7 +251,11 @@ impl Inner {
         for handle in touched.values() {
             let checked = (handle.prepare)(section(&tree, &handle.section));
             let refuse = |problem: String| {
-                ConfigError::new(&*file.path, format!("{}: {problem}", handle.section))
+                let told = match handle.section.as_str() {
+                    "" => problem,
+                    section => format!("{section}: {problem}"),
+                };
+                ConfigError::new(&*file.path, told)
             };
             ready.push(checked.map_err(refuse)?);
         }

@@ -25,7 +25,7 @@ use hyper_util::{
 use library::Library;
 use tenon_core::{
     Context, Lifecycle,
-    config::{ClientConfig, GatewayConfig, RouteConfig, RpcConfig, UpstreamConfig},
+    config::{ClientConfig, GatewayConfig, RestConfig, RouteConfig, RpcConfig, UpstreamConfig},
 };
 use tenon_gateway::Gateway;
 use tenon_net::Options;
@@ -149,7 +149,14 @@ async fn what_transcoding_costs() {
     upstream.transcode.descriptors = vec![file];
     let transcode = upstream.transcode.clone();
     let remote = serve(Gateway::new(&config(upstream), None).unwrap().router()).await;
-    let local = Gateway::transcode("library", door, &[&shelf::descriptors()], &transcode, None);
+    let local = Gateway::transcode(
+        "library",
+        door,
+        &[&shelf::descriptors()],
+        &transcode,
+        &RestConfig::default().guards(),
+        None,
+    );
     let local = serve(local.unwrap().router()).await;
     // `name: "shelves/1/books/2"`
     let message = Bytes::from_static(b"\x0a\x11shelves/1/books/2");

@@ -128,6 +128,11 @@ impl Targets {
         Some(Lease::new(target.clone()))
     }
 
+    /// Where the instances are told.
+    pub(crate) fn instances(&self) -> &Instances {
+        &self.instances
+    }
+
     /// How many instances are known, and how many of them are ejected.
     pub(crate) fn count(&self) -> (usize, usize) {
         let known = self.current();

@@ -1,7 +1,7 @@
 //! A route that is forwarded: the request goes to an instance of the service, the answer comes
 //! back, both streamed. Another instance is asked only when nothing of the request was sent.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{error::Error as StdError, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{Method, Uri, header, request, uri};
@@ -86,6 +86,8 @@ pub(crate) struct Forward {
     pub(crate) targets: Arc<Targets>,
     pub(crate) client: HttpClient,
     pub(crate) metrics: Option<ByMethod>,
+    /// The number of its guard in the table.
+    pub(crate) place: usize,
 }
 
 impl Forward {
@@ -95,11 +97,25 @@ impl Forward {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// As rate limits name it: the methods and the template, `* /api/v1/patient/*`.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.verbs(), self.template)
+    }
+
+    /// The methods as the table of routes shows them.
+    pub(crate) fn verbs(&self) -> String {
+        let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        match methods.as_slice() {
+            [] => "*".to_owned(),
+            methods => methods.join(", "),
+        }
+    }
+
     pub(crate) fn takes(&self, method: &Method) -> bool {
         self.methods.is_empty() || self.methods.contains(method)
     }
 
-    /// Sends the request on, within `patience`.
+    /// Sends the request of `client` on, within `patience`.
     ///
     /// # Errors
     /// `DEADLINE_EXCEEDED`; `UNAVAILABLE` when no instance could be connected; `UPSTREAM_BROKEN`
@@ -107,13 +123,14 @@ impl Forward {
     pub(crate) async fn send(
         &self,
         mut request: Request,
+        client: Option<IpAddr>,
         trace: &TraceContext,
         patience: Duration,
     ) -> Result<Response> {
         let until = Instant::now() + patience;
         let upgrade = self.upgrade(&mut request);
         let (mut head, body) = request.into_parts();
-        headers::prepare(&mut head, trace, patience);
+        headers::prepare(&mut head, client, trace, patience);
         for rules in &self.request_rules {
             rules.apply(&mut head.headers);
         }

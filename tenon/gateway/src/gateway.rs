@@ -9,25 +9,27 @@ use std::{
 };
 
 use axum::Router;
-use http_body::Body as _;
 use prost_reflect::DescriptorPool;
 use serde_json::Value;
 use tenon_core::{
-    Context, Error, Live, Result, TraceContext, catalogue,
-    config::{ConfigError, GatewayConfig, TranscodeConfig, UpstreamConfig},
-    panics,
+    Context, Error, Live, Result, catalogue,
+    config::{ConfigError, GatewayConfig, Guards, RestConfig, TranscodeConfig, UpstreamConfig},
 };
-use tenon_rest::{ByMethod, Journal, Request, Response, deadline, problem, trace};
+use tenon_resilience::DoorGuards;
+use tenon_rest::{ByMethod, Request, Response};
 use tenon_rpc::Door;
 use tenon_telemetry::Metrics;
 use tower::Service;
 
 use crate::{
     Guard, SERVICE,
-    forward::{self, Forward, headers},
-    table::{Contracts, Parts, Place, Table, refused},
-    transcode::{call, contract, reflect},
+    table::{Contracts, Parts, Table, refused},
+    transcode::{contract, reflect},
 };
+
+mod visit;
+
+use visit::Visit;
 
 /// How long one service may take to tell its whole contract.
 const REFLECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,13 +84,17 @@ impl Prepared {
             config,
             table,
         } = self;
-        gateway.inner.config.store(config);
-        gateway.inner.table.store(table);
+        let inner = &*gateway.inner;
+        let before = inner.table.load();
+        table.begin(Some(&before), inner.metrics.as_ref());
+        inner.config.store(config);
+        inner.table.store(table);
     }
 }
 
 impl Gateway {
-    /// A gateway with this table of routes. Nothing is connected before the first request.
+    /// A gateway with this table of routes, guarded as a door is by default. Nothing is connected
+    /// before the first request.
     ///
     /// # Errors
     /// The configuration is not sound: an upstream without `http` and `grpc` or with both, a
@@ -96,11 +102,26 @@ impl Gateway {
     /// this machine and neither `tls` nor `plaintext: allowed` is written, a rule for a header
     /// that is none or is the gateway's own.
     pub fn new(config: &GatewayConfig, metrics: Option<&Metrics>) -> Result<Self, ConfigError> {
+        Self::guarded(config, &RestConfig::default().guards(), metrics)
+    }
+
+    /// The same with these guards before its routes: rate limits, places in flight, shedding and
+    /// breakers. Rate limits name routes as [`Gateway::routes`] shows them, the method and the
+    /// path: `* /api/v1/patient/*`.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`]; a rate limit names no route, or what it needs is not there.
+    pub fn guarded(
+        config: &GatewayConfig,
+        guards: &Guards,
+        metrics: Option<&Metrics>,
+    ) -> Result<Self, ConfigError> {
         let table = Table::new(
             config,
             &Parts {
                 metrics,
                 contracts: &Contracts::new(),
+                guards,
                 before: None,
             },
         )?;
@@ -109,15 +130,17 @@ impl Gateway {
 
     /// The methods of contracts, each a `google.protobuf.FileDescriptorSet`, that this process
     /// serves itself: requests become calls of its gRPC `door`, and no byte leaves the process. The door
-    /// checks tokens and has the deadlines.
+    /// checks tokens and has the deadlines; `guards` stand before the routes besides.
     ///
     /// # Errors
-    /// The descriptors are none, or their rules do not fit the contract.
+    /// The descriptors are none, or their rules do not fit the contract; a rate limit names no
+    /// route.
     pub fn transcode(
         name: &str,
         door: Door,
         descriptors: &[&[u8]],
         config: &TranscodeConfig,
+        guards: &Guards,
         metrics: Option<&Metrics>,
     ) -> Result<Self, ConfigError> {
         let mut contract = DescriptorPool::new();
@@ -131,6 +154,7 @@ impl Gateway {
         let parts = Parts {
             metrics,
             contracts: &Contracts::new(),
+            guards,
             before: None,
         };
         let table = Table::local(name, door, &contract, &upstream, &parts)?;
@@ -157,15 +181,21 @@ impl Gateway {
         self
     }
 
-    /// Builds and checks another table of routes, without using it yet.
+    /// Builds and checks another table of routes with these guards, without using it yet. A route
+    /// that stays keeps what its guard has learned, and a rate limit what is in its buckets.
     ///
     /// # Errors
-    /// As [`Gateway::new`]; the table in use stays.
-    pub fn prepare(&self, config: &GatewayConfig) -> Result<Prepared, ConfigError> {
+    /// As [`Gateway::guarded`]; the table in use stays.
+    pub fn prepare(
+        &self,
+        config: &GatewayConfig,
+        guards: &Guards,
+    ) -> Result<Prepared, ConfigError> {
         let inner = &*self.inner;
         let parts = Parts {
             metrics: inner.metrics.as_ref(),
             contracts: &inner.contracts.load(),
+            guards,
             before: Some(&inner.table.load()),
         };
         Ok(Prepared {
@@ -181,7 +211,14 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::new`]; the table in use stays.
     pub fn reload(&self, config: &GatewayConfig) -> Result<(), ConfigError> {
-        self.prepare(config).map(Prepared::apply)
+        let guards = self.guards().map(|guards| guards.config());
+        self.prepare(config, &guards.unwrap_or_default())
+            .map(Prepared::apply)
+    }
+
+    /// The guards of the routes as they are now: to change them where the table never does.
+    pub fn guards(&self) -> Option<DoorGuards> {
+        self.inner.table.load().door().cloned()
     }
 
     /// Asks the services for their contracts that the configuration takes from server reflection,
@@ -265,6 +302,18 @@ impl Gateway {
         }
     }
 
+    /// Whether every upstream's source has told its instances once: for the readiness of the
+    /// process. A later outage is none of it, because the last list holds.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE`, naming the upstreams and what is wrong with their sources.
+    pub fn found(&self) -> Result<()> {
+        match self.inner.table.load().unknown().as_slice() {
+            [] => Ok(()),
+            unknown => Err(catalogue::UNAVAILABLE.error().cause(unknown.join("; "))),
+        }
+    }
+
     /// The routes as they are now, with their layers and settings.
     pub fn routes(&self) -> Vec<Value> {
         self.inner.table.load().rows()
@@ -276,87 +325,11 @@ impl Gateway {
     }
 
     async fn serve(self, request: Request) -> Response {
-        let trace = trace::incoming(request.headers());
-        let language = problem::language(request.headers());
-        let method = request.method().clone();
         // Held to the end of the exchange: a table that is replaced meanwhile stays for it.
         let table = self.inner.table.load();
-        let path = request.uri().path().to_owned();
-        let place = table.place(&method, &path);
-        let (template, metrics) = match &place {
-            Place::Call(found) => (found.rule.template(), &found.rule.metrics),
-            Place::Forward(forward) => (forward.template.as_str(), &forward.metrics),
-            Place::NotAllowed(_) | Place::Nowhere => ("", &self.inner.nowhere),
-        };
-        let metrics = metrics.as_ref().map(|metrics| metrics.of(&method));
-        let journal = Journal::open(SERVICE, template, method, trace, metrics);
-        let has_body = !request.body().is_end_stream();
-        let work = panics::contain(self.answer(place, request, trace));
-        let outcome = work
-            .await
-            .unwrap_or_else(|panicked| Err(Error::internal("end the request", panicked)));
-        let mut response = outcome.unwrap_or_else(|error| {
-            let mut response = problem::response(error, language, &trace);
-            if has_body {
-                // Nobody may have read it to its end.
-                headers::close(response.headers_mut());
-            }
-            response
-        });
-        problem::harden(response.headers_mut());
-        trace::mark(response.headers_mut(), &trace);
-        journal.close(&response);
-        response
+        let visit = Visit::new(&table, self.guard.as_ref(), &request);
+        visit.serve(request, &self.inner.nowhere).await
     }
-
-    async fn answer(
-        &self,
-        place: Place<'_>,
-        request: Request,
-        trace: TraceContext,
-    ) -> Result<Response> {
-        match place {
-            Place::Call(found) => {
-                self.admit(&request)?;
-                found
-                    .rule
-                    .answer(call::values(&found), request, trace)
-                    .await
-            }
-            Place::Forward(forward) => {
-                self.admit(&request)?;
-                send(forward, request, trace).await
-            }
-            Place::NotAllowed(methods) => {
-                let language = problem::language(request.headers());
-                let error = catalogue::METHOD_NOT_ALLOWED.error();
-                let mut response = problem::response(error, language, &trace);
-                if let Some((name, value)) = forward::allow(&methods) {
-                    response.headers_mut().insert(name, value);
-                }
-                if !request.body().is_end_stream() {
-                    headers::close(response.headers_mut());
-                }
-                Ok(response)
-            }
-            Place::Nowhere => Err(catalogue::ROUTE_NOT_FOUND.error()),
-        }
-    }
-
-    fn admit(&self, request: &Request) -> Result<()> {
-        match &self.guard {
-            Some(guard) => guard.admit(request),
-            None => Ok(()),
-        }
-    }
-}
-
-async fn send(forward: &Forward, request: Request, trace: TraceContext) -> Result<Response> {
-    let patience = deadline::patience(request.headers(), forward.timeout);
-    if patience.is_zero() {
-        return Err(catalogue::DEADLINE_EXCEEDED.error());
-    }
-    forward.send(request, &trace, patience).await
 }
 
 impl Service<Request> for Gateway {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{Method, header};
 use serde_json::Value;
 use tenon_auth::Verifier;
-use tenon_core::catalogue;
+use tenon_core::{Principal, catalogue};
 use tenon_rest::Request;
 
 /// What a [`crate::Gateway`] asks of requests before it forwards them.
@@ -86,8 +86,8 @@ impl Guard {
         })
     }
 
-    /// Lets a request pass or says why not.
-    pub(crate) fn admit(&self, request: &Request) -> tenon_core::Result<()> {
+    /// Lets a request pass or says why not. Answers its verified caller, where it must have one.
+    pub(crate) fn admit(&self, request: &Request) -> tenon_core::Result<Option<Arc<Principal>>> {
         let headers = request.headers();
         let length = headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -95,13 +95,11 @@ impl Guard {
             let error = catalogue::BODY_TOO_LARGE.error();
             return Err(error.param("limit", self.max_bytes));
         }
-        let authorization = headers
-            .get(header::AUTHORIZATION)
-            .map(|value| value.to_str().unwrap_or("unreadable"));
         if self.is_open(request.method(), request.uri().path()) {
-            return Ok(());
+            return Ok(None);
         }
-        self.verifier.verify(authorization).map(drop)
+        let authorization = tenon_rest::authorization(headers);
+        self.verifier.verify(authorization).map(Some)
     }
 
     fn is_open(&self, method: &Method, path: &str) -> bool {

@@ -6,20 +6,25 @@ use std::collections::BTreeMap;
 use http::Method;
 use prost_reflect::DescriptorPool;
 use serde_json::Value;
-use tenon_core::config::{ConfigError, GatewayConfig};
+use tenon_core::config::{ConfigError, GatewayConfig, Guards};
+use tenon_resilience::{DoorGuards, Place as GuardPlace};
+use tenon_rest::guard::Guard;
 use tenon_rpc::Door;
 use tenon_telemetry::Metrics;
 
 use crate::{
+    SERVICE,
     forward::Forward,
     transcode::{Match, Matcher, call::Call},
 };
 
 mod build;
 mod rows;
+mod standing;
 
+use build::Builder;
 pub(crate) use build::refused;
-use build::{Builder, Standing};
+use standing::Standing;
 
 /// The contracts that services told of themselves, by the names of their upstreams.
 pub(crate) type Contracts = BTreeMap<String, DescriptorPool>;
@@ -28,11 +33,13 @@ pub(crate) type Contracts = BTreeMap<String, DescriptorPool>;
 pub(crate) struct Parts<'a> {
     pub(crate) metrics: Option<&'a Metrics>,
     pub(crate) contracts: &'a Contracts,
+    /// What guards the routes.
+    pub(crate) guards: &'a Guards,
     /// The table in use: upstreams that it has as well keep their instances and connections.
     pub(crate) before: Option<&'a Table>,
 }
 
-/// Where requests go.
+/// Where requests go, and what guards each way.
 #[derive(Default)]
 pub(crate) struct Table {
     /// Methods that are called by the rules of their contracts.
@@ -43,6 +50,11 @@ pub(crate) struct Table {
     standing: BTreeMap<String, Standing>,
     /// Upstreams that have not told their contract yet.
     waiting: Vec<String>,
+    /// The routes as their guards know them, in the order in which they were made.
+    places: Vec<GuardPlace>,
+    /// Made of all places, once they are known.
+    door: Option<DoorGuards>,
+    guards: Vec<Guard>,
 }
 
 /// What a request is for.
@@ -80,7 +92,7 @@ impl Table {
             }
         }
         table.order()?;
-        Ok(table)
+        table.guarded(parts)
     }
 
     /// The rules of one contract, answered at a gRPC door of this process.
@@ -101,8 +113,56 @@ impl Table {
             parts,
         };
         builder.local_calls(door, contract, &mut table)?;
-        Ok(table)
+        table.guarded(parts)
     }
+
+    /// Notes the place of a route; its number.
+    fn stand(&mut self, place: GuardPlace) -> usize {
+        self.places.push(place);
+        self.places.len() - 1
+    }
+
+    /// Puts a guard before each route. Those of the table before keep what they have learned.
+    fn guarded(mut self, parts: &Parts<'_>) -> Result<Self, ConfigError> {
+        let places = self.places.clone();
+        let before = parts.before.and_then(|table| table.door.as_ref());
+        let door = match before {
+            Some(before) => before.with_places(parts.guards, places)?,
+            None => DoorGuards::new("gateway rest", parts.guards, places)?,
+        };
+        let guard = |(at, place): (usize, &GuardPlace)| {
+            Guard::new(door.clone(), at, (SERVICE, &place.name), parts.metrics)
+        };
+        self.guards = self.places.iter().enumerate().filter_map(guard).collect();
+        self.door = Some(door);
+        Ok(self)
+    }
+
+    /// Takes effect: what all routes share is as this table has it, and the metrics show its
+    /// routes and sources and no longer those that only the table `before` had.
+    pub(crate) fn begin(&self, before: Option<&Self>, metrics: Option<&Metrics>) {
+        if let Some(door) = &self.door {
+            door.put_in_force();
+        }
+        let Some(metrics) = metrics else { return };
+        metrics.keep_breakers(SERVICE, |route| {
+            self.places.iter().any(|place| &*place.name == route)
+        });
+        for guard in &self.guards {
+            guard.watch(metrics);
+        }
+        for (name, standing) in before.into_iter().flat_map(|table| &table.standing) {
+            let kind = standing.status().source;
+            let stays = self.standing.get(name);
+            if stays.is_none_or(|now| now.status().source != kind) {
+                metrics.forget_source(name, kind);
+            }
+        }
+        for (name, standing) in &self.standing {
+            standing.show(name, metrics);
+        }
+    }
+
     /// Sorts the prefixes, and finds two routes for one request.
     fn order(&mut self) -> Result<(), ConfigError> {
         self.forwards.sort_by(|one, other| {
@@ -150,11 +210,45 @@ impl Table {
         Place::NotAllowed(allowed)
     }
 
+    /// The guard of a route, by the number of its place.
+    pub(crate) fn guard(&self, place: usize) -> Option<&Guard> {
+        self.guards.get(place)
+    }
+
+    /// The guards of all routes.
+    pub(crate) fn door(&self) -> Option<&DoorGuards> {
+        self.door.as_ref()
+    }
+
     /// The routes, for people.
     pub(crate) fn rows(&self) -> Vec<Value> {
-        let calls = self.calls.rules().map(rows::call);
-        let forwards = self.forwards.iter().map(rows::forward);
+        let Some(door) = &self.door else {
+            return Vec::new();
+        };
+        let config = door.config();
+        let with = |place: usize, row: &dyn Fn(&rows::Guarded<'_>) -> Value| {
+            let (gate, limits) = (door.gate(place)?, door.limits(place).unwrap_or_default());
+            Some(row(&rows::Guarded {
+                config: &config,
+                gate: &gate,
+                limits: &limits,
+            }))
+        };
+        let calls = self.calls.rules();
+        let calls = calls.filter_map(|call| with(call.place, &|it| rows::call(call, it)));
+        let forwards = self.forwards.iter();
+        let forwards = forwards.filter_map(|one| with(one.place, &|it| rows::forward(one, it)));
         calls.chain(forwards).collect()
+    }
+
+    /// Upstreams whose instances were never told yet, with what stands in the way.
+    pub(crate) fn unknown(&self) -> Vec<String> {
+        let unknown = self.standing.iter().filter_map(|(name, standing)| {
+            let status = standing.status();
+            let problem = status.problem.as_deref().unwrap_or("no answer yet");
+            (!status.answered).then(|| format!("{} of {name}: {problem}", status.source))
+        });
+        unknown.collect()
     }
 
     /// Upstreams that have not told their contract yet.

@@ -22,7 +22,7 @@ use library::Library;
 use serde_json::{Value, json};
 use tenon_core::{
     Context, Lifecycle,
-    config::{ClientConfig, GatewayConfig, RpcConfig, TranscodeConfig, UpstreamConfig},
+    config::{ClientConfig, GatewayConfig, RestConfig, RpcConfig, TranscodeConfig, UpstreamConfig},
 };
 use tenon_gateway::Gateway;
 use tenon_net::Options;
@@ -93,7 +93,14 @@ impl Edge {
         let gateway = match way {
             Way::Local => {
                 let (door, descriptors) = (library.door.clone(), shelf::descriptors());
-                Gateway::transcode("library", door, &[&descriptors], &upstream.transcode, None)
+                Gateway::transcode(
+                    "library",
+                    door,
+                    &[&descriptors],
+                    &upstream.transcode,
+                    &RestConfig::default().guards(),
+                    None,
+                )
             }
             Way::Remote => Gateway::new(&config(upstream), None),
         };
@@ -448,7 +455,14 @@ async fn contracts_that_do_not_hold_refuse_to_start() {
         (&lost, &all, "no field `pth`"),
         (&shelf::descriptors(), &none, "no service `shelf.v1.Other`"),
     ] {
-        let outcome = Gateway::transcode("library", door.clone(), &[descriptors], config, None);
+        let outcome = Gateway::transcode(
+            "library",
+            door.clone(),
+            &[descriptors],
+            config,
+            &RestConfig::default().guards(),
+            None,
+        );
         let problem = outcome.map(|_| ()).unwrap_err().to_string();
         assert!(problem.contains(expected), "{problem}");
     }

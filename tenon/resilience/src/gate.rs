@@ -63,7 +63,7 @@ impl Controls {
 }
 
 /// What a door says of one of its routes or methods.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// As rate limits name it and the log shows it: `POST /api/v1/submission`.
     pub name: Arc<str>,

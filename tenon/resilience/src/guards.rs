@@ -137,6 +137,43 @@ impl DoorGuards {
     }
 }
 
+impl DoorGuards {
+    /// The guards of this door with other routes, as the table of a gateway has them once it
+    /// changes: a route that stays as it is keeps its gate, a rate limit its buckets. What all
+    /// routes share is as before until [`DoorGuards::put_in_force`].
+    ///
+    /// # Errors
+    /// As [`DoorGuards::apply`].
+    pub fn with_places(&self, new: &Guards, places: Vec<Place>) -> Result<Self, ConfigError> {
+        let inner = &*self.inner;
+        changes(&inner.section, &self.config(), new)?;
+        let old = inner.limits.load();
+        let shared = inner.shared.as_ref();
+        let limits = Limits::new(&inner.section, new, &places, shared, &old.all)?;
+        let gates = places.iter().map(|place| {
+            let known = inner.places.iter().position(|known| known == place);
+            let known = known.and_then(|index| inner.gates.get(index)).cloned();
+            known.unwrap_or_else(|| Arc::new(Gate::new(inner.controls.clone(), place)))
+        });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                section: inner.section.clone(),
+                gates: gates.collect(),
+                places,
+                controls: inner.controls.clone(),
+                limits: Live::new(limits),
+                shared: inner.shared.clone(),
+                config: Mutex::new(new.clone()),
+            }),
+        })
+    }
+
+    /// Lets what all routes share be as these guards have it.
+    pub fn put_in_force(&self) {
+        self.inner.control(&self.config());
+    }
+}
+
 /// A checked configuration that is not in force yet.
 #[derive(Debug)]
 #[must_use = "nothing has changed yet"]
@@ -256,7 +293,7 @@ fn covered(limit: &RateLimitConfig, places: &[Place]) -> Result<Vec<usize>, Stri
         }
         if !found {
             let what = "no route of this door is called";
-            let how = "write it as the contract does, `POST /api/v1/login`";
+            let how = "write it as the table of routes does, `POST /api/v1/login`";
             return Err(format!(
                 "rateLimits {}: {what} `{pattern}`; {how}",
                 limit.name

@@ -60,9 +60,13 @@ impl Reading {
         }
     }
 
+    fn has_ended(&self) -> bool {
+        self.0.as_ref().is_none_or(|ended| ended.load(Relaxed))
+    }
+
     /// Tells the client of a response that its connection closes, if it does.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
-        if self.0.as_ref().is_some_and(|ended| !ended.load(Relaxed)) {
+        if !self.has_ended() {
             headers.insert(
                 header::CONNECTION,
                 const { HeaderValue::from_static("close") },
@@ -128,6 +132,15 @@ pub(crate) async fn discard(request: Request, reading: &Reading) {
         reading.end();
     };
     let _ = tokio::time::timeout(DISCARD_TIME, to_its_end).await;
+}
+
+/// Ends a request that was refused before its body was read, as the door does: a short body is
+/// thrown away. Answers whether its connection can carry another request; if not, the response
+/// must say `connection: close`.
+pub async fn pass_over(request: Request) -> bool {
+    let reading = Reading::of(&request);
+    discard(request, &reading).await;
+    reading.has_ended()
 }
 
 /// The head and the whole body of a request that no route of a [`crate::Door`] takes: not more

@@ -11,8 +11,8 @@ use serde::Serialize;
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::config::{ConfigError, RestConfig};
 use tenon_profile::Label;
-use tenon_resilience::{DoorGuards, Place, cpu};
-use tenon_telemetry::{GuardLabels, Metrics};
+use tenon_resilience::{DoorGuards, Place};
+use tenon_telemetry::Metrics;
 
 use crate::{
     Layer, Method, Middleware, Route, Routes,
@@ -154,32 +154,14 @@ impl Door {
 
     fn guard(&self, index: usize, route: &Route) -> Result<Guard, ConfigError> {
         let guards = self.guards()?;
-        let Some(gate) = guards.gate(index) else {
+        let names = (&*self.service, &*layers::name(route));
+        let Some(guard) = Guard::new(guards, index, names, self.metrics.as_ref()) else {
             return Err(self.problem(route, "the door was changed after it was asked for guards"));
         };
-        let metrics = self.metrics.as_ref().map(|metrics| {
-            let labels = GuardLabels {
-                door: "rest",
-                service: self.service.to_string(),
-                route: layers::name(route),
-                criticality: gate.criticality().as_str(),
-            };
-            let breaker = gate.clone();
-            metrics.watch_breaker(labels.clone(), move || breaker.breaker().ratio());
-            metrics.watch_cpu(|| f64::from(cpu::permille()) / 1000.0);
-            if guards.shared_is_up().is_some() {
-                let guards = guards.clone();
-                let up = move || guards.shared_is_up().unwrap_or(true);
-                metrics.watch_shared_limits(&self.service, up);
-            }
-            metrics.guarded(&labels)
-        });
-        Ok(Guard {
-            guards,
-            index,
-            gate,
-            metrics,
-        })
+        if let Some(metrics) = &self.metrics {
+            guard.watch(metrics);
+        }
+        Ok(guard)
     }
 
     fn onion(&self, index: usize, operation: &Operation) -> Result<Onion, ConfigError> {

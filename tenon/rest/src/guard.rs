@@ -18,9 +18,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tenon_core::{Error, Result, catalogue, config::RateLimitBy};
 use tenon_net::Peer;
 use tenon_resilience::{
-    DoorGuards, Gate, Key, Limiter, Quota, Refusal, breaker::Permit, shedder::Flight,
+    DoorGuards, Gate, Key, Limiter, Quota, Refusal, breaker::Permit, cpu, gate::Held,
+    shedder::Flight,
 };
-use tenon_telemetry::Guarded;
+use tenon_telemetry::{GuardLabels, Guarded, Metrics};
 use tokio::time::Instant;
 
 use crate::{Request, Response, problem::Failure};
@@ -30,24 +31,93 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The guards of one route.
-pub(crate) struct Guard {
-    pub(crate) guards: DoorGuards,
+pub struct Guard {
+    guards: DoorGuards,
     /// The place of the route in its door.
-    pub(crate) index: usize,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) metrics: Option<Guarded>,
+    index: usize,
+    gate: Arc<Gate>,
+    labels: GuardLabels,
+    metrics: Option<Guarded>,
 }
 
 impl Guard {
+    /// The guard of the route at `index` of a door, called `route` in the metrics of `service`;
+    /// `None` when the door has no such route.
+    pub fn new(
+        guards: DoorGuards,
+        index: usize,
+        (service, route): (&str, &str),
+        metrics: Option<&Metrics>,
+    ) -> Option<Self> {
+        let gate = guards.gate(index)?;
+        let labels = GuardLabels {
+            door: "rest",
+            service: service.to_owned(),
+            route: route.to_owned(),
+            criticality: gate.criticality().as_str(),
+        };
+        let metrics = metrics.map(|metrics| metrics.guarded(&labels));
+        Some(Self {
+            guards,
+            index,
+            gate,
+            labels,
+            metrics,
+        })
+    }
+
+    /// Shows the breaker of the route, the CPU, and the shared store of rate limits.
+    pub fn watch(&self, metrics: &Metrics) {
+        let breaker = self.gate.clone();
+        metrics.watch_breaker(self.labels.clone(), move || breaker.breaker().ratio());
+        metrics.watch_cpu(|| f64::from(cpu::permille()) / 1000.0);
+        if self.guards.shared_is_up().is_some() {
+            let guards = self.guards.clone();
+            let up = move || guards.shared_is_up().unwrap_or(true);
+            metrics.watch_shared_limits(&self.labels.service, up);
+        }
+    }
+
+    /// What metrics call the route.
+    pub fn route(&self) -> &str {
+        &self.labels.route
+    }
+
+    /// The gate of the route.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
     /// The rate limits that hold for a request, and the address of its client.
-    pub(crate) fn limits(&self, request: &Request) -> Option<Limits> {
+    pub fn limits(&self, request: &Request) -> Option<Limits> {
         let limits = self.guards.limits(self.index)?;
         let client = self.client(request);
         Some(Limits { limits, client })
     }
 
+    /// [`Guard::enter`] for who gives the place on.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn enter_held(
+        &self,
+        limits: Option<&Limits>,
+        now: Instant,
+        readable: Option<Instant>,
+        quota: &mut Option<Quota>,
+    ) -> Result<Held> {
+        if let Some(limits) = limits {
+            self.check_address_and_route(limits, now, quota).await?;
+        }
+        let entered = self.gate.enter_held(now, readable).await;
+        entered.map_err(|refusal| self.refuse(refusal))
+    }
+
     /// Lets a request in before anything of it was read.
-    pub(crate) async fn enter(
+    ///
+    /// # Errors
+    /// `RATE_LIMITED` and `OVERLOADED`, with the time after which to come again.
+    pub async fn enter(
         &self,
         limits: Option<&Limits>,
         now: Instant,
@@ -62,7 +132,10 @@ impl Guard {
     }
 
     /// Asks the limits of a verified caller.
-    pub(crate) async fn check_principal(
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`.
+    pub async fn check_principal(
         &self,
         limits: &Limits,
         subject: &str,
@@ -79,7 +152,10 @@ impl Guard {
     }
 
     /// Asks the breaker.
-    pub(crate) fn admit(&self, now: Instant) -> Result<Option<Permit<'_>>> {
+    ///
+    /// # Errors
+    /// `CIRCUIT_OPEN`.
+    pub fn admit(&self, now: Instant) -> Result<Option<Permit<'_>>> {
         let admitted = self.gate.admit(now);
         admitted.map_err(|refusal| self.refuse(refusal))
     }
@@ -147,7 +223,9 @@ impl Guard {
         Err(error)
     }
 
-    fn client(&self, request: &Request) -> Option<IpAddr> {
+    /// The address of the client of a request, through trusted proxies; `None` when it comes from
+    /// this process.
+    pub fn client(&self, request: &Request) -> Option<IpAddr> {
         let Peer(peer) = request.extensions().get::<Peer>()?;
         let forwarded = request.headers().get_all(FORWARDED_FOR).iter();
         // What is not text ends the chain of hops, as any other nonsense does.
@@ -168,13 +246,13 @@ impl Guard {
 }
 
 /// The rate limits that hold for one request.
-pub(crate) struct Limits {
+pub struct Limits {
     limits: Arc<[Arc<Limiter>]>,
     client: Option<IpAddr>,
 }
 
 /// Tells the caller of its limit, by draft-ietf-httpapi-ratelimit-headers-11.
-pub(crate) fn tell(quota: Option<&Quota>, headers: &mut HeaderMap) {
+pub fn tell(quota: Option<&Quota>, headers: &mut HeaderMap) {
     let Some(quota) = quota else { return };
     let fields = [
         (RATE_LIMIT_POLICY, quota.policy()),
@@ -182,7 +260,8 @@ pub(crate) fn tell(quota: Option<&Quota>, headers: &mut HeaderMap) {
     ];
     for (name, value) in fields {
         if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
+            // Both are lists: what a service behind a gateway says stands beside it.
+            headers.append(name, value);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The layers of a route as the admin server shows them: in order, with their settings.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tenon_core::config::{Guards, RateLimitBy};
@@ -20,11 +20,13 @@ pub struct Layer {
 }
 
 impl Layer {
-    pub(crate) fn plain(name: impl Into<String>) -> Self {
+    /// A layer without settings.
+    pub fn plain(name: impl Into<String>) -> Self {
         Self::new(name, "")
     }
 
-    fn new(name: impl Into<String>, settings: impl Into<String>) -> Self {
+    /// A layer with its settings.
+    pub fn new(name: impl Into<String>, settings: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             settings: settings.into(),
@@ -37,7 +39,7 @@ pub(crate) struct Around<'a> {
     pub(crate) route: &'a Route,
     pub(crate) config: &'a Guards,
     pub(crate) gate: &'a Gate,
-    pub(crate) limits: &'a [std::sync::Arc<Limiter>],
+    pub(crate) limits: &'a [Arc<Limiter>],
     pub(crate) timeout: Duration,
     pub(crate) max_bytes: u64,
 }
@@ -45,18 +47,13 @@ pub(crate) struct Around<'a> {
 impl Around<'_> {
     /// The toolkit's own layers, outermost first: the order in which the onion calls them.
     pub(crate) fn layers(&self) -> Vec<Layer> {
-        let mut layers: Vec<_> = ["trace", "access-log", "metrics", "recover"]
-            .map(Layer::plain)
-            .into();
-        layers.extend(self.rate_limits(|by| by != RateLimitBy::Principal));
-        let places = format!("at most {}", self.gate.places());
-        layers.push(Layer::new("in-flight", places));
-        let shedding = &self.config.shedding;
-        if shedding.enabled {
-            let class = self.gate.criticality();
-            let settings = format!("{class}, CPU threshold {} permille", shedding.cpu_threshold);
-            layers.push(Layer::new("shedding", settings));
-        }
+        let Self {
+            config,
+            gate,
+            limits,
+            ..
+        } = *self;
+        let mut layers = before_reading(config, gate, limits);
         let bytes = format!("at most {} bytes", self.max_bytes);
         layers.push(Layer::new("body-limit", bytes));
         if self.route.needs_token() {
@@ -65,18 +62,43 @@ impl Around<'_> {
         if let Some(permission) = self.route.rule() {
             layers.push(Layer::new("rules", permission));
         }
-        layers.extend(self.rate_limits(|by| by == RateLimitBy::Principal));
-        if self.config.breaker {
-            layers.push(Layer::plain("breaker"));
-        }
+        layers.extend(after_token(config, limits));
         layers.push(Layer::new("deadline", format!("{:?}", self.timeout)));
         layers
     }
+}
 
-    fn rate_limits(&self, which: impl Fn(RateLimitBy) -> bool) -> impl Iterator<Item = Layer> {
-        let limits = self.limits.iter().filter(move |limit| which(limit.by()));
-        limits.map(|limit| Layer::new("rate-limit", limit.to_string()))
+/// The layers of a guarded route that look at nothing but the head of a request, outermost first.
+pub fn before_reading(config: &Guards, gate: &Gate, limits: &[Arc<Limiter>]) -> Vec<Layer> {
+    let outermost = ["trace", "access-log", "metrics", "recover"];
+    let mut layers: Vec<_> = outermost.map(Layer::plain).into();
+    layers.extend(rate_limits(limits, |by| by != RateLimitBy::Principal));
+    let places = format!("at most {}", gate.places());
+    layers.push(Layer::new("in-flight", places));
+    let shedding = &config.shedding;
+    if shedding.enabled {
+        let class = gate.criticality();
+        let settings = format!("{class}, CPU threshold {} permille", shedding.cpu_threshold);
+        layers.push(Layer::new("shedding", settings));
     }
+    layers
+}
+
+/// The layers of a guarded route between the token and the deadline.
+pub fn after_token(config: &Guards, limits: &[Arc<Limiter>]) -> Vec<Layer> {
+    let mut layers: Vec<_> = rate_limits(limits, |by| by == RateLimitBy::Principal).collect();
+    if config.breaker {
+        layers.push(Layer::plain("breaker"));
+    }
+    layers
+}
+
+fn rate_limits(
+    limits: &[Arc<Limiter>],
+    which: impl Fn(RateLimitBy) -> bool,
+) -> impl Iterator<Item = Layer> {
+    let limits = limits.iter().filter(move |limit| which(limit.by()));
+    limits.map(|limit| Layer::new("rate-limit", limit.to_string()))
 }
 
 /// As rate limits name a route: `POST /api/v1/submission`.

@@ -137,6 +137,14 @@ impl Metrics {
         });
     }
 
+    /// Forgets the breakers of `service` whose routes are gone: of a table that changed, those stay
+    /// that it still has.
+    pub fn keep_breakers(&self, service: &str, has: impl Fn(&str) -> bool) {
+        self.inner.resilience.watch(|breakers| {
+            breakers.retain(|(known, _)| known.service != service || has(&known.route));
+        });
+    }
+
     /// Shows the share of the CPU in use that shedding goes by, 0 to 1. The first one stays: all
     /// doors of a process see the same.
     pub fn watch_cpu(&self, ratio: impl Fn() -> f64 + Send + Sync + 'static) {
@@ -162,6 +170,11 @@ impl Metrics {
     /// The handles of the source that tells where the service `client` is.
     pub fn source(&self, client: &str, source: &'static str) -> SourceMetric {
         self.inner.discovery.source(client, source)
+    }
+
+    /// Shows a source no longer: its client is gone, or finds the instances elsewhere.
+    pub fn forget_source(&self, client: &str, source: &'static str) {
+        self.inner.discovery.forget(client, source);
     }
 
     /// The handle of the registration of the service `service`.

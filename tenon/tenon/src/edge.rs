@@ -21,7 +21,8 @@ pub struct EdgeConfig {
     /// The name in logs. Default `gateway`.
     #[serde(default = "gateway")]
     pub name: String,
-    /// The door to the outside. Its `timeout` is not used: routes have their own.
+    /// The door to the outside, with what guards its routes. Its timeouts are not used: routes have
+    /// their own. Rate limits name routes as the table shows them: `* /api/v1/patient/*`.
     #[serde(default)]
     pub rest: RestConfig,
     /// Health, metrics and the table of routes.
@@ -49,8 +50,8 @@ fn gateway() -> String {
     "gateway".to_owned()
 }
 
-/// The process of a gateway, for [`crate::main`]. It is ready once it knows the contracts of the
-/// services that tell theirs by reflection.
+/// The process of a gateway, for [`crate::main`]. It is ready once it knows where the services are
+/// and the contracts of those that tell theirs by reflection.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
@@ -65,7 +66,8 @@ pub async fn edge(config: EdgeConfig) -> Result<Process, StartError> {
         tracing::debug!("{taken}");
     }
     let runtime = Runtime::default();
-    let mut gateway = Gateway::new(&config.gateway, Some(&runtime.metrics))?;
+    let guards = config.rest.guards();
+    let mut gateway = Gateway::guarded(&config.gateway, &guards, Some(&runtime.metrics))?;
     match Verifier::new(&config.auth, Arc::new(SystemClock))? {
         Some(verifier) => {
             let guard = Guard::except(verifier, &config.open, config.rest.max_bytes);
@@ -79,14 +81,14 @@ pub async fn edge(config: EdgeConfig) -> Result<Process, StartError> {
         }
     }
     let router = gateway.router();
-    let routes = gateway.routes();
-    let (known, kept) = (gateway.clone(), gateway);
-    crate::followed::gateway(&runtime.reload, kept.clone());
+    let (shown, known, found) = (gateway.clone(), gateway.clone(), gateway.clone());
+    crate::followed::gateway(&runtime.reload, gateway.clone());
     let cx = background_context(&runtime.life);
     Ok(Process::new(runtime)
         .rest(&config.name, config.rest, router)
         .admin(config.admin)
-        .routes(routes)
+        .changing_routes(move || shown.routes())
         .probe("contracts", move || std::future::ready(known.ready()))
-        .background("contracts", kept.keep_reflected(cx)))
+        .probe("upstreams", move || std::future::ready(found.found()))
+        .background("contracts", gateway.keep_reflected(cx)))
 }

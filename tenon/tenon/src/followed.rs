@@ -31,18 +31,49 @@ pub(crate) fn rpc(reload: &Reload, guards: DoorGuards) {
     });
 }
 
+/// Lets the section `rest` change the guards of routes that are transcoded; `of` says which part of
+/// it is theirs.
+#[cfg(feature = "gateway")]
+pub(crate) fn transcoded(
+    reload: &Reload,
+    gateway: &tenon_gateway::Gateway,
+    of: impl Fn(RestConfig) -> Guards + Send + Sync + 'static,
+) {
+    let Some(guards) = gateway.guards() else {
+        return;
+    };
+    reload.register("rest", &GUARDS, move |config: RestConfig| {
+        prepare(&guards, &of(config))
+    });
+}
+
 fn prepare(guards: &DoorGuards, new: &Guards) -> Result<tenon_core::reload::Apply, String> {
     let prepared = guards.prepare(new).map_err(|problem| problem.to_string())?;
     Ok(Box::new(move || drop(prepared.put_in_force())))
 }
 
-/// Lets the section `gateway` replace the table of routes: connections stay, and requests in flight
-/// end on the table before.
+/// Lets the section `gateway` replace the table of routes, and `rest` what guards them: connections
+/// stay, and requests in flight end on the table before. Both are taken together, because a rate
+/// limit may name a route that comes with it.
 #[cfg(feature = "gateway")]
 pub(crate) fn gateway(reload: &Reload, gateway: tenon_gateway::Gateway) {
     use tenon_core::config::GatewayConfig;
-    reload.register("gateway", &[""], move |config: GatewayConfig| {
-        let prepared = gateway.prepare(&config);
+
+    #[derive(serde::Deserialize)]
+    struct Followed {
+        #[serde(default)]
+        rest: RestConfig,
+        #[serde(default)]
+        gateway: GatewayConfig,
+    }
+    let guards = GUARDS.map(|key| format!("rest.{key}"));
+    let keys: Vec<&str> = guards
+        .iter()
+        .map(String::as_str)
+        .chain(["gateway"])
+        .collect();
+    reload.register("", &keys, move |config: Followed| {
+        let prepared = gateway.prepare(&config.gateway, &config.rest.guards());
         let prepared = prepared.map_err(|problem| problem.to_string())?;
         Ok(Box::new(move || prepared.apply()))
     });

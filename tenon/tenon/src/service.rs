@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use tenon_auth::{AccessRules, Verifier};
 #[cfg(feature = "gateway")]
-use tenon_core::config::TranscodeConfig;
+use tenon_core::config::{Guards, TranscodeConfig};
 use tenon_core::{
     Error, Result,
     config::{AdminConfig, ConfigError, LogConfig, RegistrationConfig, RestConfig, RpcConfig},
@@ -73,8 +73,9 @@ impl Service {
     }
 
     /// Opens its gRPC services over HTTP as well, by the `google.api.http` rules of their
-    /// contracts: JSON requests become calls of the gRPC door within the process. Beside a REST
-    /// door of its own, the routes of that one come first and its address is used.
+    /// contracts: JSON requests become calls of the gRPC door within the process, behind the guards
+    /// of `config` and those of the door. Beside a REST door of its own, the routes of that one come
+    /// first, its address is used, and rate limits that name routes name its routes.
     #[cfg(feature = "gateway")]
     #[must_use]
     pub fn transcode(mut self, config: RestConfig, transcode: TranscodeConfig) -> Self {
@@ -274,7 +275,11 @@ impl Service {
             Some((config, transcode)) => {
                 let door = rpc.as_ref().map(|(_, door)| door.clone());
                 let descriptors: Vec<&[u8]> = descriptors.iter().map(AsRef::as_ref).collect();
-                let gateway = transcoded(&self.name, door, &descriptors, &transcode, runtime)?;
+                let beside_rest = rest.is_some();
+                let settings = (&transcode, &beside(config.guards(), beside_rest));
+                let gateway = transcoded(&self.name, door, &descriptors, settings, runtime)?;
+                let of = move |config: RestConfig| beside(config.guards(), beside_rest);
+                crate::followed::transcoded(&runtime.reload, &gateway, of);
                 Some((config, gateway))
             }
             None => None,
@@ -320,14 +325,25 @@ fn transcoded(
     name: &str,
     door: Option<tenon_rpc::Door>,
     descriptors: &[&[u8]],
-    config: &TranscodeConfig,
+    (config, guards): (&TranscodeConfig, &Guards),
     runtime: &Runtime,
 ) -> Result<Gateway, ConfigError> {
     let door = door.filter(|_| !descriptors.is_empty()).ok_or_else(|| {
         let problem = "there is no gRPC service with the descriptors of its contract to open over HTTP; add it with Service::rpc";
         ConfigError::new(name, problem)
     })?;
-    Gateway::transcode(name, door, descriptors, config, Some(&runtime.metrics))
+    let metrics = Some(&runtime.metrics);
+    Gateway::transcode(name, door, descriptors, config, guards, metrics)
+}
+
+/// What guards the transcoded routes: the section `rest`. Beside a REST door, whose section it is
+/// too, rate limits that name routes name those of that door.
+#[cfg(feature = "gateway")]
+fn beside(mut guards: Guards, a_rest_door: bool) -> Guards {
+    if a_rest_door {
+        guards.rate_limits.retain(|limit| limit.routes.is_empty());
+    }
+    guards
 }
 
 /// A service whose doors are put together.
@@ -369,7 +385,8 @@ impl Open {
         #[cfg(feature = "gateway")]
         let rest = match self.transcoded {
             Some((own, gateway)) => {
-                process = process.routes(gateway.routes());
+                let shown = gateway.clone();
+                process = process.changing_routes(move || shown.routes());
                 Some(match rest {
                     Some((config, router)) => (config, router.fallback_service(gateway)),
                     None => (own, gateway.router()),

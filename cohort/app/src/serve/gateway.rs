@@ -13,7 +13,7 @@ use tenon::{
         RouteConfig, TracesConfig, UpstreamConfig, duration,
     },
     gateway::{Gateway, Guard, docs},
-    reload,
+    reload::{self, Reload},
 };
 
 use crate::compose;
@@ -110,6 +110,16 @@ fn upstreams(services: BTreeMap<String, Place>) -> Result<GatewayConfig, ConfigE
     Ok(config)
 }
 
+/// Whether the table of routes and its guards are sound.
+///
+/// # Errors
+/// They are not.
+pub(super) fn check(config: Config) -> Result<()> {
+    let guards = config.rest.guards();
+    Gateway::guarded(&upstreams(config.services)?, &guards, None)?;
+    Ok(())
+}
+
 /// The process of the gateway.
 ///
 /// # Errors
@@ -123,24 +133,46 @@ pub(super) fn process(config: Config, runtime: Runtime, clock: Arc<dyn Clock>) -
         ConfigError::new(Path::new("auth"), problem)
     })?;
     let guard = Guard::new(verifier, &document, config.rest.max_bytes);
-    let gateway = Gateway::new(&services, Some(&runtime.metrics))?.guard(guard);
-    let routes = gateway.routes();
-    let followed = gateway.clone();
-    let follow = move |services: BTreeMap<String, Place>| {
-        let table = upstreams(services).and_then(|config| followed.prepare(&config));
-        let table = table.map_err(|problem| problem.to_string())?;
-        let apply: reload::Apply = Box::new(move || table.apply());
-        Ok(apply)
-    };
-    runtime.reload.register("services", &[""], follow);
+    let guards = config.rest.guards();
+    let gateway = Gateway::guarded(&services, &guards, Some(&runtime.metrics))?.guard(guard);
+    follow(&runtime.reload, gateway.clone());
+    let (shown, found) = (gateway.clone(), gateway.clone());
     // The gateway answers whatever is not a page, with problem documents of its own.
     let router = docs::router(&document).fallback_service(gateway);
     let process = Process::new(runtime)
         .rest("gateway", config.rest, router)
-        .routes(routes)
+        .changing_routes(move || shown.routes())
+        .probe("upstreams", move || std::future::ready(found.found()))
         .admin(config.admin);
     Ok(match config.registration {
         Some(registration) => process.registration("gateway", registration),
         None => process,
     })
+}
+
+/// Takes changed services and guards into use without a restart. Both together, because a rate
+/// limit may name the route of a service that comes with it.
+fn follow(reload: &Reload, gateway: Gateway) {
+    #[derive(Deserialize)]
+    struct Followed {
+        #[serde(default)]
+        rest: RestConfig,
+        services: BTreeMap<String, Place>,
+    }
+    let keys = [
+        "rest.breaker",
+        "rest.shedding",
+        "rest.maxInFlight",
+        "rest.rateLimits",
+        "rest.trustedProxies",
+        "services",
+    ];
+    reload.register("", &keys, move |config: Followed| {
+        let guards = config.rest.guards();
+        let table = upstreams(config.services);
+        let table = table.and_then(|config| gateway.prepare(&config, &guards));
+        let table = table.map_err(|problem| problem.to_string())?;
+        let apply: reload::Apply = Box::new(move || table.apply());
+        Ok(apply)
+    });
 }

@@ -135,6 +135,82 @@ fn six_processes_are_one_platform() {
     processes.into_iter().for_each(Process::stop);
 }
 
+/// One try to log in, as a proxy before the gateway tells of a phone; the status.
+fn try_to_log_in(gateway: &Process, phone: &str) -> u16 {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    let agent = config.proxy(None).build().new_agent();
+    let request = agent
+        .post(format!(
+            "{}/api/v1/identity/login",
+            door(gateway, "gateway.rest")
+        ))
+        .header("content-type", "application/json")
+        .header("x-forwarded-for", phone);
+    let answer = request.send(r#"{"username":"nobody","password":"wrong"}"#);
+    answer.unwrap().status().as_u16()
+}
+
+#[test]
+fn limits_of_the_services_count_callers_and_not_the_gateway() {
+    let folder = folder();
+    configure(folder.path());
+    let change = |service: &str, old: &str, new: &str| {
+        let file = folder.path().join(format!("{service}.yaml"));
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(old), "{service}: {old}");
+        fs::write(file, text.replace(old, new)).unwrap();
+    };
+    change("identity", "requests: 120", "requests: 2");
+    change("identity", "burst: 120", "burst: 2");
+    let start = |service: &str| {
+        let mut command = cohort(&["serve", service, "--config", &format!("{service}.yaml")]);
+        command.current_dir(folder.path());
+        Process::start(command, folder.path().join(format!("{service}.log")))
+    };
+    // What stands before the gateway here is this test.
+    change(
+        "gateway",
+        "trustedProxies: []",
+        "trustedProxies: [\"127.0.0.1\"]",
+    );
+    let (identity, gateway) = (start("identity"), start("gateway"));
+    let (one, other) = ("203.0.113.1", "203.0.113.2");
+    let tries = [one, one, one, other].map(|phone| try_to_log_in(&gateway, phone));
+    assert_eq!(tries, [401, 401, 429, 401]);
+    gateway.stop();
+    identity.stop();
+}
+
+#[test]
+fn a_gateway_speaks_plaintext_to_others_only_when_that_is_said() {
+    let folder = folder();
+    configure(folder.path());
+    let text = fs::read_to_string(folder.path().join("gateway.yaml")).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.trim_start().starts_with("endpoints: [\"127.0.0.1:"));
+    let away = text.replacen(line.unwrap(), "    endpoints: [\"identity:8104\"]", 1);
+    let check = |text: &str| {
+        let file = folder.path().join("away.yaml");
+        fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let output = run(&["serve", "gateway", "--config", file, "--check"]);
+        (output.status.code(), said(&output).1)
+    };
+    let (code, told) = check(&away);
+    assert_eq!(code, Some(1), "{told}");
+    for word in ["upstream identity", "identity:8104", "`plaintext: allowed`"] {
+        assert!(told.contains(word), "{told}");
+    }
+    let allowed = away.replacen(
+        "plaintext: loopback\n    # Speaks",
+        "plaintext: allowed\n    # Speaks",
+        1,
+    );
+    assert_ne!(allowed, away);
+    assert_eq!(check(&allowed), (Some(0), String::new()));
+}
+
 #[test]
 fn a_configuration_that_cannot_work_is_told() {
     let folder = folder();

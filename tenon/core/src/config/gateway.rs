@@ -68,6 +68,12 @@ pub struct RouteConfig {
     /// What is changed of the headers, after the upstream's own rules.
     #[serde(default)]
     pub headers: HeadersConfig,
+    /// Whom overload hits first: `sheddable`, `normal` or `critical`. Default `normal`.
+    #[serde(default)]
+    pub criticality: Option<String>,
+    /// How many requests may wait for the beginning of their answer, instead of the door's number.
+    #[serde(default, deserialize_with = "optional_number")]
+    pub max_in_flight: Option<usize>,
     /// Whether WebSockets pass. Default yes; other upgrades never do.
     #[serde(default = "yes")]
     pub websocket: bool,
@@ -82,6 +88,8 @@ impl RouteConfig {
             methods: Vec::new(),
             timeout: None,
             headers: HeadersConfig::default(),
+            criticality: None,
+            max_in_flight: None,
             websocket: true,
         }
     }
@@ -184,6 +192,10 @@ pub struct MappingConfig {
 
 fn yes() -> bool {
     true
+}
+
+fn optional_number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
+    super::at_least_one(from).map(Some)
 }
 
 fn optional_duration<'de, D: serde::Deserializer<'de>>(

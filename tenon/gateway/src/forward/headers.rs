@@ -3,11 +3,10 @@
 //!
 //! Source: RFC 9110, section 7.6.1 (headers of one connection), RFC 9111.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request};
 use tenon_core::TraceContext;
-use tenon_net::Peer;
 use tenon_rest::{deadline, trace};
 
 /// What the service gets less than the gateway has, so that its own answer comes in time.
@@ -41,8 +40,14 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Makes the head of a request fit for the service.
-pub(crate) fn prepare(head: &mut request::Parts, trace: &TraceContext, left: Duration) {
+/// Makes the head of a request fit for the service. `client` is whom the service may believe that
+/// it comes from, whatever the request claims.
+pub(crate) fn prepare(
+    head: &mut request::Parts,
+    client: Option<IpAddr>,
+    trace: &TraceContext,
+    left: Duration,
+) {
     let headers = &mut head.headers;
     without_hops(headers);
     for name in ORIGINS {
@@ -56,8 +61,8 @@ pub(crate) fn prepare(head: &mut request::Parts, trace: &TraceContext, left: Dur
     if let Some(host) = headers.remove(header::HOST) {
         headers.insert(FORWARDED_HOST, host);
     }
-    if let Some(Peer(peer)) = head.extensions.get::<Peer>() {
-        headers.insert(FORWARDED_FOR, address(*peer));
+    if let Some(client) = client {
+        headers.insert(FORWARDED_FOR, address(client));
     }
     let left = left.saturating_sub(MARGIN).max(Duration::from_millis(1));
     let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
@@ -119,8 +124,8 @@ pub(crate) fn without_hops(headers: &mut HeaderMap) {
     }
 }
 
-fn address(peer: SocketAddr) -> HeaderValue {
+fn address(client: IpAddr) -> HeaderValue {
     // An address is ASCII, so that this cannot fail.
-    HeaderValue::from_str(&peer.ip().to_canonical().to_string())
+    HeaderValue::from_str(&client.to_canonical().to_string())
         .unwrap_or(HeaderValue::from_static("unknown"))
 }

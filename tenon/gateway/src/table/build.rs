@@ -14,45 +14,20 @@ use tenon_net::{
     ClientTls, Protocol,
     tls::{is_loopback, plaintext_refused},
 };
+use tenon_resilience::{Criticality, Place};
 use tenon_rest::ByMethod;
 use tenon_rpc::{Channel, Door, Method};
 
-use super::{Parts, Table};
+use super::{
+    Parts, Table,
+    standing::{Reach, Standing, Way},
+};
 use crate::{
     SERVICE,
     balance::Targets,
     forward::{Connector, Forward, HeaderRules, HttpClient},
     transcode::{self, Mapping, backend::Backend, call::Call, contract},
 };
-
-/// What is known of one upstream, and the text of the configuration that it came from.
-pub(super) struct Standing {
-    source: String,
-    way: Way,
-}
-
-enum Way {
-    Http(Arc<Targets>, Reach),
-    Grpc(Channel),
-}
-
-/// How the instances of an `http` upstream are connected to: kept for as long as that is said in
-/// the same way, whatever else of the upstream changes.
-#[derive(Clone)]
-struct Reach {
-    said: String,
-    connector: Connector,
-    client: HttpClient,
-}
-
-impl Standing {
-    pub(super) fn channel(&self) -> Option<&Channel> {
-        match &self.way {
-            Way::Grpc(channel) => Some(channel),
-            Way::Http(..) => None,
-        }
-    }
-}
 
 /// Makes the routes of one upstream.
 pub(super) struct Builder<'a> {
@@ -86,13 +61,16 @@ impl Builder<'_> {
             _ => Arc::new(Targets::new(self.instances(http)?, connector())),
         };
         for route in &self.upstream.routes {
-            let forward = self.forward(http, route, &targets, &reach.client)?;
+            let mut forward = self.forward(http, route, &targets, &reach.client)?;
+            forward.place = table.stand(Place {
+                name: forward.name().into(),
+                criticality: self.criticality(route)?,
+                time: Some(forward.timeout),
+                places: route.max_in_flight,
+            });
             table.forwards.push(forward);
         }
-        let way = Way::Http(targets, reach);
-        table
-            .standing
-            .insert(self.name.to_owned(), Standing { source, way });
+        self.stand(Standing::new(source, Way::Http(targets, reach)), table);
         Ok(())
     }
 
@@ -100,11 +78,13 @@ impl Builder<'_> {
     pub(super) fn calls(&self, grpc: &ClientConfig, table: &mut Table) -> Result<(), ConfigError> {
         self.check(grpc)?;
         let (source, before) = self.before(grpc);
-        let channel = match before {
-            Some((true, Way::Grpc(channel))) => channel.clone(),
+        let (channel, instances) = match before {
+            Some((true, Way::Grpc(channel, instances))) => (channel.clone(), instances.clone()),
             _ => {
                 let metrics = self.parts.metrics.cloned().unwrap_or_default();
-                Channel::new(self.name, grpc, &metrics)?
+                let instances = self.instances(grpc)?;
+                let channel = Channel::over(self.name, instances.clone(), grpc, &metrics)?;
+                (channel, instances)
             }
         };
         let transcode = &self.upstream.transcode;
@@ -129,10 +109,7 @@ impl Builder<'_> {
             }
             None => table.waiting.push(self.name.to_owned()),
         }
-        let way = Way::Grpc(channel);
-        table
-            .standing
-            .insert(self.name.to_owned(), Standing { source, way });
+        self.stand(Standing::new(source, Way::Grpc(channel, instances)), table);
         Ok(())
     }
 
@@ -173,12 +150,19 @@ impl Builder<'_> {
                 .parts
                 .metrics
                 .map(|metrics| ByMethod::new(metrics, SERVICE, &binding.rule().path));
-            let call = Call {
+            let mut call = Call {
                 binding,
                 method,
                 way: way.clone(),
                 metrics,
+                place: 0,
             };
+            call.place = table.stand(Place {
+                name: call.name().into(),
+                criticality: Criticality::Normal,
+                time: call.time(),
+                places: None,
+            });
             contract::insert(&mut table.calls, template, call).map_err(refused)?;
         }
         Ok(())
@@ -214,6 +198,13 @@ impl Builder<'_> {
                 .collect::<Result<_, _>>()?,
             response_headers: response_headers.collect::<Result<_, String>>()?,
         })
+    }
+
+    fn stand(&self, standing: Standing, table: &mut Table) {
+        let before = self.parts.before;
+        let before = before.and_then(|table| table.standing.get(self.name));
+        let name = self.name.to_owned();
+        table.standing.insert(name, standing.after(before));
     }
 
     /// The text of a source, and what the table before has of this upstream: whether it is of the
@@ -267,10 +258,10 @@ impl Builder<'_> {
         &self,
         http: &ClientConfig,
         before: Option<(bool, &Way)>,
-    ) -> Result<Reach, ConfigError> {
+    ) -> Result<Arc<Reach>, ConfigError> {
         let said = format!("{:?} {:?}", http.tls, http.plaintext);
         if let Some((_, Way::Http(_, reach))) = before
-            && reach.said == said
+            && reach.is_said(&said)
         {
             return Ok(reach.clone());
         }
@@ -288,11 +279,7 @@ impl Builder<'_> {
             );
         }
         let connector = Connector::new(self.name, tls, http.plaintext);
-        Ok(Reach {
-            said,
-            client: HttpClient::new(connector.clone()),
-            connector,
-        })
+        Ok(Arc::new(Reach::new(said, connector)))
     }
 
     fn forward(
@@ -338,6 +325,19 @@ impl Builder<'_> {
             targets: targets.clone(),
             client: client.clone(),
             metrics,
+            place: 0,
+        })
+    }
+
+    fn criticality(&self, route: &RouteConfig) -> Result<Criticality, ConfigError> {
+        let Some(text) = &route.criticality else {
+            return Ok(Criticality::Normal);
+        };
+        Criticality::parse(text).ok_or_else(|| {
+            let known = Criticality::ALL.map(Criticality::as_str).join(", ");
+            self.refused(&format!(
+                "`{text}` is no criticality; expected one of {known}"
+            ))
         })
     }
 

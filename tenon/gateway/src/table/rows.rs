@@ -1,21 +1,22 @@
 //! The routes as operators see them: the layers in their order, with their settings.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use http::Method;
 use serde_json::{Value, json};
-use tenon_core::config::duration::LONGEST;
+use tenon_core::config::Guards;
+use tenon_resilience::{Gate, Limiter};
+use tenon_rest::{Layer, layers};
 
 use crate::{
     SERVICE,
     forward::{Forward, HeaderRules},
-    transcode::{Verb, call::Call},
+    transcode::call::Call,
 };
 
 /// A route that is forwarded.
-pub(super) fn forward(forward: &Forward) -> Value {
+pub(super) fn forward(forward: &Forward, guarded: &Guarded<'_>) -> Value {
     let (instances, ejected) = forward.targets.count();
-    let mut layers = outer();
+    let mut layers = guarded.layers();
     layers.push(layer("deadline", shown(forward.timeout)));
     layers.extend(header_rules(
         &forward.request_rules,
@@ -39,23 +40,22 @@ pub(super) fn forward(forward: &Forward) -> Value {
         "forward",
         format!("{rewrite}may pause {pause}{websocket}"),
     ));
-    let methods: Vec<&str> = forward.methods.iter().map(Method::as_str).collect();
     json!({
         "service": SERVICE,
         "upstream": forward.upstream,
-        "method": if methods.is_empty() { "*".to_owned() } else { methods.join(", ") },
+        "method": forward.verbs(),
         "path": forward.template,
         "timeoutMs": milliseconds(forward.timeout),
+        "criticality": guarded.criticality(),
         "layers": layers,
     })
 }
 
 /// A method that is called.
-pub(super) fn call(call: &Call) -> Value {
+pub(super) fn call(call: &Call, guarded: &Guarded<'_>) -> Value {
     let (way, rule) = (&call.way, call.binding.rule());
-    // Only its caller ends a stream, and of a door in this process the door itself.
-    let timeout = Some(way.timeout).filter(|timeout| !call.streams() && *timeout < LONGEST);
-    let mut layers = outer();
+    let timeout = call.time();
+    let mut layers = guarded.layers();
     let deadline = timeout.map_or("the caller's".to_owned(), shown);
     layers.push(layer("deadline", deadline));
     let (request, response) = (&way.request_rules, &way.response_rules);
@@ -87,22 +87,35 @@ pub(super) fn call(call: &Call) -> Value {
     json!({
         "service": SERVICE,
         "upstream": way.upstream,
-        "method": match &rule.verb {
-            Verb::Method(name) => name,
-            Verb::Any => "*",
-        },
+        "method": call.verb(),
         "path": rule.path,
         "handler": call.method.path(),
         "timeoutMs": timeout.map(milliseconds),
         "maxBytes": way.max_bytes,
+        "criticality": guarded.criticality(),
         "layers": layers,
     })
 }
 
-/// What every request passes first.
-fn outer() -> Vec<Value> {
-    let names = ["trace", "access-log", "metrics", "recover", "guard"];
-    names.map(|name| layer(name, String::new())).into()
+/// What every request of a route passes first.
+pub(super) struct Guarded<'a> {
+    pub(super) config: &'a Guards,
+    pub(super) gate: &'a Gate,
+    pub(super) limits: &'a [Arc<Limiter>],
+}
+
+impl Guarded<'_> {
+    fn layers(&self) -> Vec<Value> {
+        let outer = layers::before_reading(self.config, self.gate, self.limits);
+        let inner = layers::after_token(self.config, self.limits);
+        let token = Layer::plain("guard");
+        let all = outer.into_iter().chain([token]).chain(inner);
+        all.map(|one| layer(&one.name, one.settings)).collect()
+    }
+
+    fn criticality(&self) -> &'static str {
+        self.gate.criticality().as_str()
+    }
 }
 
 fn header_rules(request: &[HeaderRules], response: &[HeaderRules]) -> Option<Value> {

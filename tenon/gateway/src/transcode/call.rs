@@ -15,7 +15,7 @@ use tenon_rpc::{Method, Passed, Received};
 use tokio::time::Instant;
 
 use super::{
-    Binding, Mapping, Match,
+    Binding, Mapping, Match, Verb,
     backend::Backend,
     reply::{Form, Replies},
 };
@@ -35,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) method: &'static Method,
     pub(crate) way: Arc<Way>,
     pub(crate) metrics: Option<ByMethod>,
+    /// The number of its guard in the table.
+    pub(crate) place: usize,
 }
 
 /// What the methods of one upstream share.
@@ -67,6 +69,30 @@ impl Call {
         &self.binding.rule().path
     }
 
+    /// As rate limits name it: the method and the template, `GET /v1/{name=shelves/*}`.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.verb(), self.template())
+    }
+
+    /// The HTTP method as the table of routes shows it.
+    pub(crate) fn verb(&self) -> &str {
+        match &self.binding.rule().verb {
+            Verb::Method(name) => name,
+            Verb::Any => "*",
+        }
+    }
+
+    /// How long it may take. Only its caller ends a stream, and of a door in this process the
+    /// door itself.
+    pub(crate) fn time(&self) -> Option<Duration> {
+        Some(self.way.timeout).filter(|time| !self.streams() && *time < LONGEST)
+    }
+
+    /// The longest that it may take when its caller asks for nothing shorter.
+    pub(crate) fn own_time(&self) -> Duration {
+        self.time().unwrap_or(LONGEST)
+    }
+
     /// Whether the answer is a stream.
     pub(crate) fn streams(&self) -> bool {
         self.binding.method().is_server_streaming()
@@ -83,8 +109,7 @@ impl Call {
         trace: TraceContext,
     ) -> Result<Response> {
         let (streams, way) = (self.streams(), &self.way);
-        let own = if streams { LONGEST } else { way.timeout };
-        let patience = deadline::patience(request.headers(), own);
+        let patience = deadline::patience(request.headers(), self.own_time());
         if patience.is_zero() {
             return Err(catalogue::DEADLINE_EXCEEDED.error());
         }

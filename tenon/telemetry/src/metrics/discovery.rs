@@ -65,6 +65,16 @@ impl Discovery {
         }
     }
 
+    pub(super) fn forget(&self, client: &str, source: &'static str) {
+        let labels = SourceLabels {
+            client: client.to_owned(),
+            source,
+        };
+        self.instances.remove(&labels);
+        self.connected.remove(&labels);
+        self.resyncs.remove(&labels);
+    }
+
     pub(super) fn registration(&self, service: &str) -> RegistrationMetric {
         RegistrationMetric {
             service: service.to_owned(),
