@@ -11,6 +11,7 @@ pub(crate) mod contract;
 mod json;
 pub mod matcher;
 mod node;
+pub mod raw;
 pub(crate) mod reflect;
 mod reply;
 mod report;
@@ -18,7 +19,7 @@ pub mod rule;
 pub mod template;
 mod wellknown;
 
-pub use binding::{Binding, Mapping};
+pub use binding::{Binding, Content, Mapping, REPLY_UNMAPPABLE};
 pub use matcher::{Match, Matcher, Verb};
 pub use rule::Rule;
 pub use template::{Template, TemplateError};

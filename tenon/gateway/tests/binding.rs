@@ -14,7 +14,7 @@ use prost::Message;
 use serde_json::{Value, json};
 use shelf::method;
 use tenon_core::{Error, config::MappingConfig};
-use tenon_gateway::transcode::{Binding, Mapping, Matcher, Rule};
+use tenon_gateway::transcode::{Binding, Content, Mapping, Matcher, Rule};
 
 const STRICT: Mapping = Mapping {
     ignore_unknown: false,
@@ -58,7 +58,14 @@ impl Rules {
             .0
             .find(&method, path)
             .unwrap_or_else(|| panic!("{path} fits no rule"));
-        let message = found.rule.request(found.values(), query, body, mapping)?;
+        let bytes = body.to_vec().into();
+        let content = Content {
+            bytes: &bytes,
+            media_type: "application/json",
+        };
+        let message = found
+            .rule
+            .request(found.values(), query, content, mapping)?;
         // Over bytes, as it will travel.
         let bytes = message.encode_to_vec();
         let message =
@@ -332,6 +339,31 @@ fn parameters_have_limits_and_may_be_passed_over() {
         list.violations("GET", &many, ""),
         places(&[("query", "", "length")])
     );
+}
+
+#[test]
+fn a_map_in_a_query_is_refused_by_its_name() {
+    let rules = Rules::of("Everything");
+    for (name, field) in [
+        ("texts[a]=1", "texts"),
+        ("texts%5Ba%5D=1", "texts"),
+        ("texts.a=1", "texts"),
+        ("texts=1", "texts"),
+        ("by_number[7].title=T", "byNumber"),
+        ("within.texts[a]=1", "within.texts"),
+    ] {
+        let target = format!("/v1/everything?{name}");
+        let expected = places(&[("query", field, "map")]);
+        assert_eq!(rules.violations("GET", &target, ""), expected, "{name}");
+        // It is known, so that it is not passed over.
+        let lenient = Mapping {
+            ignore_unknown: true,
+            ..STRICT
+        };
+        assert!(rules.ask_mapped("GET", &target, b"", lenient).is_err());
+    }
+    let other = rules.violations("GET", "/v1/everything?text[a]=1", "");
+    assert_eq!(other, places(&[("query", "", "unknown")]));
 }
 
 #[test]

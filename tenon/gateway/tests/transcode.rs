@@ -195,6 +195,83 @@ async fn requests_become_calls_and_replies_become_json() {
 }
 
 #[tokio::test]
+async fn bodies_that_are_no_json_pass_as_they_are() {
+    for way in WAYS {
+        let edge = Edge::start(way).await;
+        let odd = http::Request::post("/v1/bindery").header("content-type", "image/x-odd; a=b");
+        let (status, body, headers) = edge.send(odd, "{not json").await;
+        assert_eq!((status, body), (200, json!("[{not json]")), "{way:?}");
+        assert_eq!(headers["content-type"], "image/x-odd; a=b");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        // Nothing is known of a body that says nothing of itself, and an empty one is one too.
+        let bare = http::Request::post("/v1/bindery");
+        let (status, body, headers) = edge.send(bare, "").await;
+        assert_eq!((status, body), (200, json!([])), "{way:?}");
+        assert_eq!(headers["content-type"], "application/octet-stream");
+        // One field of the message is the body, the others come by path and query.
+        let cover = http::Request::put("/v1/shelves/1/books/2/cover?edition=3")
+            .header("content-type", "image/png");
+        let (status, body, headers) = edge.send(cover, "PNG").await;
+        assert_eq!((status, body), (200, json!("[PNG]")), "{way:?}");
+        assert_eq!(headers["content-type"], "image/png");
+        let large = http::Request::post("/v1/bindery");
+        let (status, body, _) = edge.send(large, &"x".repeat((1 << 20) + 1)).await;
+        assert_eq!((status, &body["code"]), (413, &json!("BODY_TOO_LARGE")));
+    }
+}
+
+#[tokio::test]
+async fn pieces_of_a_body_stand_one_after_the_other() {
+    for way in WAYS {
+        let edge = Edge::start(way).await;
+        let events = http::Request::get("/v1/shelves/1/books:read?pageSize=3")
+            .header("accept", "text/event-stream");
+        let (status, body, headers) = edge.send(events, "").await;
+        assert_eq!((status, body), (200, json!("<0><1><2>")), "{way:?}");
+        assert_eq!(headers["content-type"], "audio/ogg");
+        let (status, body) = edge.get("/v1/shelves/1/books:read").await;
+        assert_eq!((status, body), (200, json!("")));
+        // A failure adds nothing to the body, and breaks the connection.
+        let broken = "GET /v1/shelves/1/books:read?pageSize=1&authors=x HTTP/1.1";
+        let (text, ended) = edge.raw(broken).await;
+        assert!(
+            text.contains("<0>") && !text.contains("SHELF_CLOSED"),
+            "{text}"
+        );
+        assert!(!ended || !text.ends_with("0\r\n\r\n"), "{text}");
+        let (status, body) = edge.get("/v1/shelves/1/books:read?authors=x").await;
+        assert_eq!((status, &body["code"]), (423, &json!("SHELF_CLOSED")));
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_the_contract_has_no_json_for_is_told_as_such() {
+    for way in WAYS {
+        let edge = Edge::start(way).await;
+        let (status, body) = edge.get("/v1/parcels/known").await;
+        let expected = json!({"@type": "type.googleapis.com/shelf.v1.Message", "text": "a letter"});
+        assert_eq!((status, &body["content"]), (200, &expected), "{way:?}");
+        for id in ["unknown", "nameless", "broken", "empty"] {
+            let (status, body) = edge.get(&format!("/v1/parcels/{id}")).await;
+            assert_eq!(
+                (status, &body["code"]),
+                (502, &json!("REPLY_UNMAPPABLE")),
+                "{way:?} {id}"
+            );
+            assert!(!body.to_string().contains("Stamp"), "{body}");
+            let target = format!("GET /v1/parcels/{id}:watch HTTP/1.1");
+            let (text, ended) = edge.raw(&target).await;
+            assert!(text.contains(r#"{"result":{"content":{"@type""#), "{text}");
+            assert!(text.contains(r#"{"error":{"#), "{text}");
+            assert!(text.contains("REPLY_UNMAPPABLE"), "{text}");
+            assert!(!ended || !text.ends_with("0\r\n\r\n"), "{text}");
+        }
+        // It goes on with others.
+        assert_eq!(edge.get("/v1/parcels/known").await.0, 200);
+    }
+}
+
+#[tokio::test]
 async fn token_deadline_and_trace_travel() {
     for way in WAYS {
         let edge = Edge::start(way).await;

@@ -155,6 +155,16 @@ pub async fn json(request: Request, limit: u64) -> Result<(request::Parts, Bytes
     Ok((head, body))
 }
 
+/// [`json`] of any media type.
+///
+/// # Errors
+/// As there, but for the media type.
+pub async fn whole(request: Request, limit: u64) -> Result<(request::Parts, Bytes)> {
+    let reading = Reading::of(&request);
+    let (head, body) = self::limit(request, limit, &reading)?.into_parts();
+    Ok((head, read(body).await?))
+}
+
 /// The whole body, which must be JSON if there is one.
 ///
 /// # Errors

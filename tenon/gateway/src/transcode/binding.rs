@@ -1,16 +1,18 @@
 //! One rule of one method, checked against the contract, and how a request becomes the message
 //! that the method takes: the body first, then the path, then the query.
 
+use bytes::Bytes;
 use prost_reflect::{
-    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, SerializeOptions,
-    Value,
+    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage,
+    SerializeOptions, Value,
 };
 use serde_json::Value as Json;
-use tenon_core::{Error, Result, Violation, catalogue};
+use tenon_core::{Code, Entry, Error, Result, Violation, catalogue};
 
 use super::{
     json::{Reader, field_named},
     node::Node,
+    raw::{self, Raw},
     report::Report,
     rule::Rule,
     template::{Template, decode},
@@ -43,6 +45,25 @@ enum BodyRule {
     Whole,
     Field(FieldDescriptor),
 }
+
+/// The body of a request, whole and not compressed.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// The bytes.
+    pub bytes: &'a Bytes,
+    /// What `content-type` says of them; nothing without that.
+    pub media_type: &'a str,
+}
+
+/// The service answered with what cannot be written as its contract says: a message of another
+/// type, or one that holds a `google.protobuf.Any` of a type that the contract does not know.
+pub static REPLY_UNMAPPABLE: Entry = Entry::new(
+    "REPLY_UNMAPPABLE",
+    Code::Internal,
+    "the service answered with a message that cannot be written as JSON by its contract",
+    "后端服务的应答无法按其契约写成 JSON",
+)
+.http(502);
 
 /// How requests and answers are written.
 #[derive(Debug, Clone, Copy)]
@@ -104,8 +125,25 @@ impl Binding {
         !matches!(self.body, BodyRule::None)
     }
 
+    /// Whether the body of a request is taken as it is, of any media type.
+    pub fn takes_raw(&self) -> bool {
+        match &self.body {
+            BodyRule::None => false,
+            BodyRule::Whole => raw::is_raw(&self.method.input()),
+            BodyRule::Field(field) => raw::is_raw_field(field),
+        }
+    }
+
+    /// Whether an answer is a body as it is, see [`Binding::raw_answer`].
+    pub fn answers_raw(&self) -> bool {
+        match &self.response {
+            None => raw::is_raw(&self.method.output()),
+            Some(field) => raw::is_raw_field(field),
+        }
+    }
+
     /// The message that a request stands for. `values` are those of the template's variables, in
-    /// its order; `query` is as it was sent; `body` is whole and not compressed.
+    /// its order; `query` is as it was sent.
     ///
     /// # Errors
     /// `REQUEST_INVALID` with everything that does not fit; `BODY_MALFORMED` when the body is
@@ -114,7 +152,7 @@ impl Binding {
         &self,
         values: impl Iterator<Item = Option<String>>,
         query: &str,
-        body: &[u8],
+        body: Content<'_>,
         mapping: Mapping,
     ) -> Result<DynamicMessage> {
         let mut report = Report::default();
@@ -142,12 +180,15 @@ impl Binding {
     fn read_body(
         &self,
         input: &MessageDescriptor,
-        body: &[u8],
+        body: Content<'_>,
         mapping: Mapping,
         report: &mut Report,
     ) -> Result<DynamicMessage> {
         let empty = DynamicMessage::new(input.clone());
-        if body.is_empty() {
+        if self.takes_raw() {
+            return Ok(self.read_raw(empty, body));
+        }
+        if body.bytes.is_empty() {
             return Ok(empty);
         }
         let field = match &self.body {
@@ -155,7 +196,7 @@ impl Binding {
             BodyRule::Whole => None,
             BodyRule::Field(field) => Some(field),
         };
-        let node = Node::parse(body).map_err(|error| malformed(&error))?;
+        let node = Node::parse(body.bytes).map_err(|error| malformed(&error))?;
         report.look_at("body", "");
         let mut reader = Reader::new(report, mapping.ignore_unknown);
         Ok(match field {
@@ -166,6 +207,19 @@ impl Binding {
                 message
             }
         })
+    }
+
+    fn read_raw(&self, mut message: DynamicMessage, body: Content<'_>) -> DynamicMessage {
+        match &self.body {
+            BodyRule::Field(field) => {
+                if let Kind::Message(kind) = field.kind() {
+                    let body = raw::read(&kind, body.media_type, body.bytes);
+                    message.set_field(field, Value::Message(body));
+                }
+                message
+            }
+            _ => raw::read(&message.descriptor(), body.media_type, body.bytes),
+        }
     }
 
     fn read_query(
@@ -186,7 +240,13 @@ impl Binding {
             let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
             let chain = plus_decoded(name).and_then(|name| self.query_field(&name));
             let Some(chain) = chain else {
-                if !mapping.ignore_unknown {
+                if let Some(map) = self.map_named(name) {
+                    report.look_at("query", &dotted(&map));
+                    report.refuse(
+                        "map",
+                        "no map in a query, only in a body that has the field",
+                    );
+                } else if !mapping.ignore_unknown {
                     // The name is the caller's, so that it is not repeated.
                     report.refuse("unknown", "only parameters of the contract");
                 }
@@ -225,15 +285,50 @@ impl Binding {
         (fits && free).then_some(chain)
     }
 
+    /// The map that a parameter like `labels[key]` or `labels.key` means. The rules leave maps out
+    /// of queries; without being told, a caller would search for a slip in the name.
+    fn map_named(&self, name: &str) -> Option<Chain> {
+        let name = plus_decoded(name)?;
+        let bare = name.split('[').next().unwrap_or_default();
+        let steps: Vec<&str> = bare.split('.').collect();
+        let input = self.method.input();
+        let ways = (1..=steps.len()).filter_map(|length| {
+            let way = steps.get(..length)?.iter().copied();
+            chain(&input, way)
+        });
+        let mut ways = ways.take(STEPS_MAX);
+        ways.find(|way| way.last().is_some_and(FieldDescriptor::is_map))
+    }
+
+    fn reply(&self, bytes: &[u8]) -> Result<DynamicMessage> {
+        DynamicMessage::decode(self.method.output(), bytes)
+            .map_err(|cause| REPLY_UNMAPPABLE.error().cause(cause))
+    }
+
+    /// The body that an answer is, given as the bytes of its message.
+    ///
+    /// # Errors
+    /// `REPLY_UNMAPPABLE` when the bytes are not a message of the method's type.
+    pub fn raw_answer(&self, bytes: &[u8]) -> Result<Raw> {
+        let message = self.reply(bytes)?;
+        let Some(field) = &self.response else {
+            return Ok(raw::write(&message));
+        };
+        Ok(match message.get_field(field).as_ref() {
+            Value::Message(body) => raw::write(body),
+            _ => raw::write(&message),
+        })
+    }
+
     /// The JSON of an answer, given as the bytes of its message.
     ///
     /// # Errors
-    /// The bytes are not a message of the method's type.
+    /// `REPLY_UNMAPPABLE` when the bytes are not a message of the method's type, or it holds a
+    /// message that the contract does not know.
     pub fn answer(&self, bytes: &[u8], mapping: Mapping) -> Result<Vec<u8>> {
-        let message = DynamicMessage::decode(self.method.output(), bytes)
-            .map_err(|cause| Error::internal("read the reply of the service", cause))?;
+        let message = self.reply(bytes)?;
         let options = SerializeOptions::new().skip_default_fields(!mapping.print_defaults);
-        let written = |cause| Error::internal("write the reply as JSON", cause);
+        let written = |cause| REPLY_UNMAPPABLE.error().cause(cause);
         let Some(field) = &self.response else {
             let mut text = Vec::with_capacity(bytes.len() * 2);
             let mut serializer = serde_json::Serializer::new(&mut text);

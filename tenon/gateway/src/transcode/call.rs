@@ -15,7 +15,7 @@ use tenon_rpc::{Method, Passed, Received};
 use tokio::time::Instant;
 
 use super::{
-    Binding, Mapping, Match, Verb,
+    Binding, Content, Mapping, Match, Verb,
     backend::Backend,
     reply::{Form, Replies},
 };
@@ -116,7 +116,7 @@ impl Call {
         let until = Instant::now() + patience;
         let (cx, guard) = Context::incoming(trace, Some(until));
         way.request_rules.apply(request.headers_mut());
-        let form = Form::asked(request.headers());
+        let form = Form::asked(request.headers(), self.binding.answers_raw());
         let unread = !self.binding.reads_body() && !request.body().is_end_stream();
         let passed = self.passed(request.headers());
         let received = Received::default();
@@ -138,24 +138,38 @@ impl Call {
     }
 
     async fn message(&self, values: Vec<Option<String>>, request: Request) -> Result<Bytes> {
-        let (head, body) = if self.binding.reads_body() {
-            tenon_rest::body::json(request, self.way.max_bytes).await?
-        } else {
-            (request.into_parts().0, Bytes::new())
+        let limit = self.way.max_bytes;
+        let (head, body) = match (self.binding.reads_body(), self.binding.takes_raw()) {
+            (false, _) => (request.into_parts().0, Bytes::new()),
+            (true, false) => tenon_rest::body::json(request, limit).await?,
+            (true, true) => tenon_rest::body::whole(request, limit).await?,
+        };
+        let media_type = head.headers.get(header::CONTENT_TYPE);
+        let content = Content {
+            bytes: &body,
+            media_type: media_type
+                .and_then(|it| it.to_str().ok())
+                .unwrap_or_default(),
         };
         let query = head.uri.query().unwrap_or_default();
         let mapping = self.way.mapping;
-        let message = self
-            .binding
-            .request(values.into_iter(), query, &body, mapping)?;
+        let values = values.into_iter();
+        let message = self.binding.request(values, query, content, mapping)?;
         Ok(message.encode_to_vec().into())
     }
 
     async fn unary(&self, cx: &Context, message: Bytes) -> Result<Response> {
         let reply = self.way.backend.unary(cx, self.method, message).await?;
-        let text = self.binding.answer(&reply, self.way.mapping)?;
-        let mut response = Response::new(Body::from(text));
-        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        let (media_type, body) = if self.binding.answers_raw() {
+            let raw = self.binding.raw_answer(&reply)?;
+            (raw.media_type, Body::from(raw.bytes))
+        } else {
+            let text = self.binding.answer(&reply, self.way.mapping)?;
+            (JSON, Body::from(text))
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, media_type);
         Ok(response)
     }
 
@@ -177,10 +191,10 @@ impl Call {
             guard,
         );
         // A failure before the first message still has a status of its own.
-        replies.begin().await?;
+        let media_type = replies.begin().await?;
         let mut response = Response::new(Body::new(replies));
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, form.media_type());
+        headers.insert(header::CONTENT_TYPE, media_type);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // Proxies that gather answers before they pass them on do not gather this one.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

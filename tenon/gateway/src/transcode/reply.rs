@@ -3,7 +3,8 @@
 //! Each line is `{"result": ...}`, as grpc-gateway writes it, so that a failure in the middle,
 //! `{"error": ...}` with a problem document, is told apart. As events, a message is `data:`, and
 //! a failure an event called `error`. After a failure the connection breaks: an answer that is
-//! not whole must not look whole.
+//! not whole must not look whole. Pieces of a body (`google.api.HttpBody`) stand one after the
+//! other with nothing between them, and a failure there is the break alone.
 
 use std::{
     pin::Pin,
@@ -31,42 +32,59 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// How elements are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Form {
-    events: bool,
+    written: Written,
     language: Language,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Lines,
+    Events,
+    /// As they are.
+    Raw,
+}
+
 impl Form {
-    /// What the caller accepts: events when it says so, lines else.
-    pub(crate) fn asked(headers: &HeaderMap) -> Self {
+    /// What the caller accepts: events when it says so, lines else; `raw` bodies have no form.
+    pub(crate) fn asked(headers: &HeaderMap, raw: bool) -> Self {
         let accepted = headers.get_all(header::ACCEPT).iter();
         let mut accepted = accepted
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .map(|one| one.split(';').next().unwrap_or_default().trim());
+        let events = accepted.any(|one| one.eq_ignore_ascii_case("text/event-stream"));
         Self {
-            events: accepted.any(|one| one.eq_ignore_ascii_case("text/event-stream")),
+            written: match (raw, events) {
+                (true, _) => Written::Raw,
+                (false, true) => Written::Events,
+                (false, false) => Written::Lines,
+            },
             language: problem::language(headers),
         }
     }
 
-    pub(crate) fn media_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self.events {
-            true => "text/event-stream",
-            false => "application/x-ndjson",
+    fn media_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self.written {
+            Written::Lines => "application/x-ndjson",
+            Written::Events => "text/event-stream",
+            // Of a stream without a piece nothing is known.
+            Written::Raw => "application/octet-stream",
         })
     }
 
     fn message(self, json: &[u8]) -> Bytes {
-        match self.events {
-            true => [b"data: ", json, b"\n\n"].concat().into(),
-            false => [b"{\"result\":", json, b"}\n"].concat().into(),
+        match self.written {
+            Written::Events => [b"data: ", json, b"\n\n"].concat().into(),
+            Written::Lines | Written::Raw => [b"{\"result\":", json, b"}\n"].concat().into(),
         }
     }
 
     fn failure(self, problem: &[u8]) -> Bytes {
-        match self.events {
-            true => [b"event: error\ndata: ", problem, b"\n\n"].concat().into(),
-            false => [b"{\"error\":", problem, b"}\n"].concat().into(),
+        match self.written {
+            Written::Lines => [b"{\"error\":", problem, b"}\n"].concat().into(),
+            Written::Events => [b"event: error\ndata: ", problem, b"\n\n"].concat().into(),
+            // Whatever were written here would be taken for a part of the body.
+            Written::Raw => Bytes::new(),
         }
     }
 }
@@ -119,27 +137,34 @@ impl Replies {
         }
     }
 
-    /// Waits for the first message.
+    /// Waits for the first message; the media type of the whole.
     ///
     /// # Errors
     /// What the service answers instead.
-    pub(crate) async fn begin(&mut self) -> Result<()> {
-        match self.replies.next().await {
-            None => self.state = State::Ended,
-            Some(reply) => {
-                let due = tokio::time::Instant::now() + self.idle;
-                self.timer.as_mut().reset(due);
-                let json = self.binding.answer(&reply?, self.mapping)?;
-                self.next = Some(self.form.message(&json));
-            }
+    pub(crate) async fn begin(&mut self) -> Result<HeaderValue> {
+        let Some(reply) = self.replies.next().await else {
+            self.state = State::Ended;
+            return Ok(self.form.media_type());
+        };
+        let due = tokio::time::Instant::now() + self.idle;
+        self.timer.as_mut().reset(due);
+        let (media_type, element) = self.written(&reply?)?;
+        self.next = Some(element);
+        Ok(media_type)
+    }
+
+    fn written(&self, reply: &[u8]) -> Result<(HeaderValue, Bytes)> {
+        if self.form.written == Written::Raw {
+            let raw = self.binding.raw_answer(reply)?;
+            return Ok((raw.media_type, raw.bytes));
         }
-        Ok(())
+        let json = self.binding.answer(reply, self.mapping)?;
+        Ok((self.form.media_type(), self.form.message(&json)))
     }
 
     fn element(&mut self, reply: Result<Bytes>) -> Bytes {
-        let written = reply.and_then(|reply| self.binding.answer(&reply, self.mapping));
-        match written {
-            Ok(json) => self.form.message(&json),
+        match reply.and_then(|reply| self.written(&reply)) {
+            Ok((_, element)) => element,
             Err(error) => self.fail(&error),
         }
     }

@@ -26,6 +26,11 @@ static CREATE_BOOK: Method = Method::new("/shelf.v1.ShelfService/CreateBook");
 static LIST_BOOKS: Method = Method::new("/shelf.v1.ShelfService/ListBooks");
 static ALL_BOOKS: Method = Method::new("/shelf.v1.ShelfService/AllBooks");
 static WATCH_BOOKS: Method = Method::new("/shelf.v1.ShelfService/WatchBooks");
+static BIND: Method = Method::new("/shelf.v1.ShelfService/Bind");
+static SET_COVER: Method = Method::new("/shelf.v1.ShelfService/SetCover");
+static READ_ALOUD: Method = Method::new("/shelf.v1.ShelfService/ReadAloud");
+static GET_PARCEL: Method = Method::new("/shelf.v1.ShelfService/GetParcel");
+static WATCH_PARCELS: Method = Method::new("/shelf.v1.ShelfService/WatchParcels");
 
 #[derive(Clone, PartialEq, Message)]
 struct GetMessageRequest {
@@ -71,6 +76,31 @@ struct ListBooksRequest {
     page_size: i32,
     #[prost(string, repeated, tag = "3")]
     authors: Vec<String>,
+}
+
+/// `google.api.HttpBody`
+#[derive(Clone, PartialEq, Message)]
+struct HttpBody {
+    #[prost(string, tag = "1")]
+    content_type: String,
+    #[prost(bytes = "vec", tag = "2")]
+    data: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Cover {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    image: Option<HttpBody>,
+    #[prost(int32, tag = "3")]
+    edition: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Parcel {
+    #[prost(message, optional, tag = "1")]
+    content: Option<prost_types::Any>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -160,7 +190,66 @@ fn service(dropped: mpsc::UnboundedSender<()>) -> Service {
             &WATCH_BOOKS,
             |dropped, _, req: ListBooksRequest| async move { watch(&req, (*dropped).clone()) },
         )
+        .unary(&BIND, |_, _, body: HttpBody| async move { Ok(bound(body)) })
+        .unary(&SET_COVER, |_, _, cover: Cover| async move {
+            let image = cover.image.map(bound);
+            Ok(Cover { image, ..cover })
+        })
+        .server_stream(&READ_ALOUD, |_, _, req: ListBooksRequest| async move {
+            Ok(read_aloud(&req))
+        })
+        .unary(&GET_PARCEL, |_, _, req: GetMessageRequest| async move {
+            Ok(parcel(&req.message_id))
+        })
+        .server_stream(&WATCH_PARCELS, |_, _, req: GetMessageRequest| async move {
+            let parcels = ["known".to_owned(), req.message_id].map(|id| Ok(parcel(&id)));
+            Ok(Messages::results(futures_util::stream::iter(parcels)))
+        })
         .build()
+}
+
+/// What came, in brackets.
+fn bound(body: HttpBody) -> HttpBody {
+    let data = [b"[", &*body.data, b"]"].concat();
+    HttpBody { data, ..body }
+}
+
+/// As many pieces as asked for, and then the end or a failure.
+fn read_aloud(req: &ListBooksRequest) -> Messages<HttpBody> {
+    let (count, broken) = (req.page_size, !req.authors.is_empty());
+    Messages::produce(move |producer| async move {
+        for at in 0..count {
+            let piece = HttpBody {
+                content_type: "audio/ogg".to_owned(),
+                data: format!("<{at}>").into_bytes(),
+            };
+            producer.send(piece).await?;
+        }
+        match broken {
+            true => Err(CLOSED.error().param("shelf", "7")),
+            false => Ok(()),
+        }
+    })
+}
+
+/// A parcel with something in it that the contract knows, that it does not know, or that says of
+/// no type that it is of it.
+fn parcel(id: &str) -> Parcel {
+    let (type_url, value) = match id {
+        "known" => {
+            let text = "a letter".to_owned();
+            let letter = Text { text }.encode_to_vec();
+            ("type.googleapis.com/shelf.v1.Message", letter)
+        }
+        "unknown" => ("type.googleapis.com/post.v1.Stamp", vec![8, 1]),
+        "broken" => ("type.googleapis.com/shelf.v1.Message", vec![10, 200]),
+        "nameless" => ("", vec![8, 1]),
+        _ => ("", Vec::new()),
+    };
+    let type_url = type_url.to_owned();
+    Parcel {
+        content: Some(prost_types::Any { type_url, value }),
+    }
 }
 
 fn message(cx: &Context, id: &str) -> Result<Text> {
