@@ -23,6 +23,7 @@ mod gate;
 mod line;
 mod pretty;
 mod sink;
+mod timestamp;
 
 use file::RotatingFile;
 use gate::Gate;
