@@ -2,7 +2,8 @@
 #![cfg(feature = "redis")]
 #![allow(
     clippy::unwrap_used,
-    reason = "a failure here is the failure of a test"
+    clippy::print_stdout,
+    reason = "what is skipped is said; a failure here is the failure of a test"
 )]
 
 use std::{
