@@ -8,6 +8,7 @@
 mod check;
 mod contract;
 mod convert;
+mod debug;
 mod docs;
 mod layout;
 mod names;

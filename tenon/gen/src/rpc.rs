@@ -2,6 +2,7 @@
 //! its server side and its client that is local or remote.
 
 pub(crate) mod messages;
+mod redact;
 mod service;
 
 use std::collections::BTreeSet;

@@ -8,7 +8,10 @@
 mod fault;
 mod sources;
 
+use std::collections::BTreeSet;
+
 use prost_types::FileDescriptorProto;
+use protox::prost_reflect::{DescriptorPool, FieldDescriptor};
 
 use crate::diagnostic::{Diagnostic, LineMap, Span};
 use crate::source::SourceLoader;
@@ -28,6 +31,9 @@ pub struct Proto {
     /// The same set as bytes: without comments and places, and with the options that the types
     /// of prost drop, such as `google.api.http`.
     pub descriptor_bytes: Vec<u8>,
+    /// The full names of the fields with the option `debug_redact`: what identifies or describes
+    /// a person, and is never printed. The types of prost drop that option too.
+    pub redacted: BTreeSet<String>,
     /// The files that came from the loader; the root is the first.
     pub files: Vec<ProtoFile>,
 }
@@ -165,7 +171,9 @@ pub fn load(
         Ok::<_, Vec<Diagnostic>>(compiler)
     };
     let descriptor_set = compiled(true)?.file_descriptor_set();
-    let descriptor_bytes = compiled(false)?.encode_file_descriptor_set();
+    let bare = compiled(false)?;
+    let descriptor_bytes = bare.encode_file_descriptor_set();
+    let redacted = redacted(&bare.descriptor_pool());
     let root_file = descriptor_set
         .file
         .iter()
@@ -179,8 +187,28 @@ pub fn load(
         services,
         descriptor_set,
         descriptor_bytes,
+        redacted,
         files: sources.into_files(),
     })
+}
+
+/// The full names of all fields with the option `debug_redact`.
+fn redacted(pool: &DescriptorPool) -> BTreeSet<String> {
+    // Its number in `google.protobuf.FieldOptions`.
+    const DEBUG_REDACT: u32 = 16;
+    let is_redacted = |field: &FieldDescriptor| {
+        let options = field.options();
+        let value = options.get_field_by_number(DEBUG_REDACT);
+        value.is_some_and(|value| value.as_bool() == Some(true))
+    };
+    let fields = pool.all_messages().flat_map(|message| {
+        let fields: Vec<_> = message.fields().collect();
+        fields
+    });
+    fields
+        .filter(is_redacted)
+        .map(|field| field.full_name().to_owned())
+        .collect()
 }
 
 fn services(file: &FileDescriptorProto) -> Vec<RpcService> {

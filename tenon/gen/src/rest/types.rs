@@ -7,7 +7,7 @@ use tenon_idl::model::{Field, Source, Struct, Type};
 
 use super::{field_type, is_option};
 use crate::{
-    docs,
+    debug, docs,
     layout::{Code, literal},
     names::{bare_snake, claim, escaped},
     plan::{Plan, is_request_only},
@@ -47,30 +47,12 @@ pub(super) fn write(code: &mut Code, plan: &Plan<'_>, item: &Struct) {
     }
     code.close("}");
     if personal {
-        write_debug(code, plan, item, &names);
+        let fields = item.fields.iter().zip(&names);
+        let shown: Vec<_> = fields
+            .map(|(field, name)| (name.as_str(), field.personal))
+            .collect();
+        debug::write_struct(code, plan.types.rust(&item.name), &item.name, &shown);
     }
-}
-
-/// Shows which fields there are, and of the personal ones no more than that.
-fn write_debug(code: &mut Code, plan: &Plan<'_>, item: &Struct, names: &[String]) {
-    let name = plan.types.rust(&item.name);
-    code.blank();
-    code.open(format!("impl ::core::fmt::Debug for {name} {{"));
-    code.open("fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {");
-    code.line(format!(
-        "let mut shown = f.debug_struct({});",
-        literal(&item.name)
-    ));
-    for (field, name) in item.fields.iter().zip(names) {
-        let shown = literal(name.trim_start_matches("r#"));
-        match field.personal {
-            true => code.line(format!("shown.field({shown}, &::tenon::Hidden);")),
-            false => code.line(format!("shown.field({shown}, &self.{name});")),
-        }
-    }
-    code.line("shown.finish()");
-    code.close("}");
-    code.close("}");
 }
 
 /// The Rust names of the fields, in order.

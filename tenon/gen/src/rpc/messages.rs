@@ -9,6 +9,7 @@ use tenon_idl::{
     proto::{Position, Proto, built_in},
 };
 
+use super::redact;
 use crate::{
     docs,
     layout::Code,
@@ -48,6 +49,7 @@ impl Messages {
         config
             .prost_path("::tenon::prost")
             .prost_types_path("::tenon::prost_types");
+        redact::mark(&mut config, proto);
         // prost looks into the well-known messages too, but writes none of them.
         let requests = proto
             .descriptor_set
@@ -236,8 +238,12 @@ impl Messages {
                     code.line(format!("pub {name}: {},", type_text(&field.ty)));
                 }
                 code.close("}");
+                redact::write_struct(code, item);
             }
-            syn::Item::Enum(item) => write_enum(code, item),
+            syn::Item::Enum(item) => {
+                write_enum(code, item);
+                redact::write_enum(code, item);
+            }
             syn::Item::Impl(item) => write_impl(code, item),
             syn::Item::Mod(item) => {
                 let message = camel(&item.ident.to_string());
@@ -329,7 +335,7 @@ fn write_attributes(code: &mut Code, attributes: &[syn::Attribute], otherwise: S
     code.docs(&docs::lines_or(&comment, otherwise));
     for attribute in attributes
         .iter()
-        .filter(|attribute| doc_text(attribute).is_none())
+        .filter(|attribute| doc_text(attribute).is_none() && !redact::is_mark(attribute))
     {
         let text = tokens(attribute);
         if let Some(inner) = text

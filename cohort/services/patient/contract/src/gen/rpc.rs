@@ -222,6 +222,7 @@ pub mod methods {
 /// `message PatientInfo`
 #[derive(Clone, PartialEq, Eq, Hash, ::tenon::prost::Message)]
 #[prost(prost_path = "::tenon::prost")]
+#[prost(skip_debug)]
 pub struct PatientInfo {
     /// `id`
     #[prost(string, tag = "1")]
@@ -232,6 +233,16 @@ pub struct PatientInfo {
     /// `status`
     #[prost(int32, tag = "3")]
     pub status: i32,
+}
+
+impl ::core::fmt::Debug for PatientInfo {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        let mut shown = f.debug_struct("PatientInfo");
+        shown.field("id", &self.id);
+        shown.field("name", &::tenon::Hidden);
+        shown.field("status", &self.status);
+        shown.finish()
+    }
 }
 
 /// `message GetPatientsByTrialReq`
