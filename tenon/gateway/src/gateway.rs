@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
@@ -67,6 +67,9 @@ struct Inner {
     metrics: Option<Metrics>,
     /// What has no route.
     nowhere: Option<ByMethod>,
+    /// Held while a table takes the place of another: what is made of the contracts that were just
+    /// told must not undo a configuration that came meanwhile.
+    changing: Mutex<()>,
 }
 
 /// A table of routes that was checked and waits to be used; see [`Gateway::prepare`].
@@ -79,6 +82,12 @@ pub struct Prepared {
 impl Prepared {
     /// Uses the table from now on. Requests in flight end on the one before.
     pub fn apply(self) {
+        let gateway = self.gateway.clone();
+        let _one = gateway.changing();
+        self.store();
+    }
+
+    fn store(self) {
         let Self {
             gateway,
             config,
@@ -169,6 +178,7 @@ impl Gateway {
                 contracts: Live::default(),
                 metrics: metrics.cloned(),
                 nowhere: metrics.map(|metrics| ByMethod::new(metrics, SERVICE, "")),
+                changing: Mutex::new(()),
             }),
             guard: None,
         }
@@ -191,10 +201,19 @@ impl Gateway {
         config: &GatewayConfig,
         guards: &Guards,
     ) -> Result<Prepared, ConfigError> {
+        self.prepare_with(config, guards, &self.inner.contracts.load())
+    }
+
+    fn prepare_with(
+        &self,
+        config: &GatewayConfig,
+        guards: &Guards,
+        contracts: &Contracts,
+    ) -> Result<Prepared, ConfigError> {
         let inner = &*self.inner;
         let parts = Parts {
             metrics: inner.metrics.as_ref(),
-            contracts: &inner.contracts.load(),
+            contracts,
             guards,
             before: Some(&inner.table.load()),
         };
@@ -211,9 +230,19 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::new`]; the table in use stays.
     pub fn reload(&self, config: &GatewayConfig) -> Result<(), ConfigError> {
+        let _one = self.changing();
+        self.prepare(config, &self.in_force()).map(Prepared::store)
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        let changing = self.inner.changing.lock();
+        changing.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The settings of the guards as they are now.
+    fn in_force(&self) -> Guards {
         let guards = self.guards().map(|guards| guards.config());
-        self.prepare(config, &guards.unwrap_or_default())
-            .map(Prepared::apply)
+        guards.unwrap_or_default()
     }
 
     /// The guards of the routes as they are now: to change them where the table never does.
@@ -223,11 +252,12 @@ impl Gateway {
 
     /// Asks the services for their contracts that the configuration takes from server reflection,
     /// and opens their methods. Those that were asked before are asked again: a contract that
-    /// changed takes the place of the old one, and a service that cannot be asked keeps its own.
+    /// changed takes the place of the old one. A service that cannot be asked keeps its own, and so
+    /// does one whose contract cannot be opened: it stands in nobody else's way.
     ///
     /// # Errors
-    /// What the first service that has never told its contract answers; or a contract whose rules
-    /// do not fit it. The others are open.
+    /// What the first service that has never told its contract answers, or why what it told cannot
+    /// be opened. The others are open.
     pub async fn reflect(&self, cx: &Context) -> Result<()> {
         let inner = &*self.inner;
         let config = inner.config.load();
@@ -242,26 +272,41 @@ impl Gateway {
             let Some(channel) = table.channel(name) else {
                 continue;
             };
-            match reflect::contract(&cx.with_timeout(REFLECT_TIMEOUT), channel).await {
-                Ok(contract) => {
-                    contracts.insert(name.clone(), contract);
-                }
+            let told = reflect::contract(&cx.with_timeout(REFLECT_TIMEOUT), channel).await;
+            match told.and_then(|told| self.with_contract(&config, &contracts, (name, told))) {
+                Ok(with) => contracts = with,
                 Err(error) if contracts.contains_key(name) => {
                     tracing::warn!(
                         upstream = name,
                         cause = error.cause_chain(),
-                        "its contract could not be asked for again"
+                        "its contract could not be taken again"
                     );
                 }
                 Err(error) => failed = failed.and(Err(error)),
             }
         }
         inner.contracts.store(contracts);
+        let _one = self.changing();
         // The configuration may have changed while the services were asked.
         let config = inner.config.load();
-        self.reload(&config)
+        self.prepare(&config, &self.in_force())
+            .map(Prepared::store)
             .map_err(|problem| Error::internal("open the methods of a contract", problem))?;
         failed
+    }
+
+    /// The contracts with one more, if a table can be made of them.
+    fn with_contract(
+        &self,
+        config: &GatewayConfig,
+        contracts: &Contracts,
+        (name, contract): (&str, DescriptorPool),
+    ) -> Result<Contracts> {
+        let mut with = contracts.clone();
+        with.insert(name.to_owned(), contract);
+        self.prepare_with(config, &self.in_force(), &with)
+            .map_err(|problem| Error::internal("open the methods of a contract", problem))?;
+        Ok(with)
     }
 
     /// Keeps the contracts of services with server reflection up to date, for the life of `cx`:

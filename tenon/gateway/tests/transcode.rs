@@ -466,6 +466,56 @@ async fn a_contract_comes_from_the_service_itself() {
     assert_eq!((status, &body["name"]), (200, &json!("shelves/1/books/2")));
 }
 
+/// A gRPC door that tells this contract by reflection and has nothing behind it; its address.
+async fn telling(descriptors: Vec<u8>) -> SocketAddr {
+    let service = tenon_rpc::Service::builder("shelf.v1.ShelfService", ());
+    let service = service.descriptor(descriptors.leak()).build();
+    let config = RpcConfig::default();
+    let door = tenon_rpc::Server::new("other", config.clone()).service(service);
+    let listener = tenon_net::bind("127.0.0.1:0".parse().unwrap(), "rpc.listen").await;
+    let listener = listener.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (door, options) = (door.into_service().unwrap(), Options::rpc(&config));
+    tokio::spawn(tenon_net::serve(listener, door, options, Lifecycle::new()));
+    address
+}
+
+#[tokio::test]
+async fn a_contract_that_cannot_be_opened_stands_in_nobodys_way() {
+    let streamed = shelf::changed(
+        "rpc GetBook(GetBookRequest)",
+        "rpc GetBook(stream GetBookRequest)",
+    );
+    let (library, other) = (Library::new(), telling(streamed).await);
+    let library = listening(&library).await;
+    let text = |timeout: &str| {
+        let reflected = "transcode: {reflection: true}";
+        format!(
+            "upstreams:
+               a-other: {{grpc: {{endpoints: ['{other}'], timeout: {timeout}}}, {reflected}}}
+               library: {{grpc: {{endpoints: ['{library}'], timeout: {timeout}}}, {reflected}}}"
+        )
+    };
+    let config = |timeout: &str| -> GatewayConfig {
+        tenon_core::config::parse(&text(timeout), "gateway.yaml".as_ref()).unwrap()
+    };
+    let gateway = Gateway::new(&config("2s"), None).unwrap();
+    let problem = gateway.reflect(&Context::background()).await.unwrap_err();
+    let cause = problem.cause_chain().unwrap();
+    assert!(
+        cause.contains("a-other: shelf.v1.ShelfService.GetBook"),
+        "{cause}"
+    );
+    let address = serve(gateway.router()).await;
+    let uri = format!("http://{address}/v1/shelves/1/books/2");
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let answer = client.get(uri.parse().unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    // Nor in the way of another configuration.
+    gateway.reload(&config("3s")).unwrap();
+    assert!(gateway.ready().is_err());
+}
+
 #[tokio::test]
 async fn settings_are_kept_and_shown() {
     let edge = Edge::with(Way::Remote, |upstream| {
@@ -528,7 +578,12 @@ async fn contracts_that_do_not_hold_refuse_to_start() {
     for (descriptors, config, expected) in [
         (&b"nothing"[..], &all, "cannot be used"),
         (&clash, &all, "takes the same requests as"),
-        (&streamed, &all, "takes a stream"),
+        (
+            &streamed,
+            &all,
+            "upstream library: shelf.v1.ShelfService.GetFile: the method takes a stream",
+        ),
+        (&streamed, &all, "call it over gRPC"),
         (&lost, &all, "no field `pth`"),
         (&shelf::descriptors(), &none, "no service `shelf.v1.Other`"),
     ] {

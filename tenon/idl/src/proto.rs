@@ -2,8 +2,8 @@
 //!
 //! [`load`] reads a root file and all that it imports through a [`SourceLoader`] and gives the
 //! services with their comments and the whole descriptor set. The well-known types under
-//! `google/protobuf/` and the two files of `google.api.http` are built in; a file of the loader
-//! with such a path goes before them.
+//! `google/protobuf/`, the two files of `google.api.http` and `google.api.HttpBody` are built in;
+//! a file of the loader with such a path goes before them.
 
 mod fault;
 mod sources;
@@ -134,14 +134,24 @@ impl Position {
 }
 
 /// The text of a file that contracts may import without having it: the rules by which methods are
-/// opened over HTTP. Both hold options only and no message that a contract would send.
+/// opened over HTTP, and the body that is no JSON.
 #[must_use]
 pub fn built_in(name: &str) -> Option<&'static str> {
     match name {
         "google/api/annotations.proto" => Some(include_str!("proto/google/api/annotations.proto")),
         "google/api/http.proto" => Some(include_str!("proto/google/api/http.proto")),
+        "google/api/httpbody.proto" => Some(include_str!("proto/google/api/httpbody.proto")),
         _ => None,
     }
+}
+
+/// Whether a built-in file holds options only, and no message that a contract would send.
+#[must_use]
+pub fn is_of_options(name: &str) -> bool {
+    matches!(
+        name,
+        "google/api/annotations.proto" | "google/api/http.proto"
+    )
 }
 
 /// Compiles the file at the path `root` with all that it imports.

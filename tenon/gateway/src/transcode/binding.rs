@@ -83,7 +83,8 @@ impl Binding {
     pub fn new(method: &MethodDescriptor, rule: Rule) -> Result<(Template, Self), String> {
         let template = Template::parse(&rule.path).map_err(|error| error.to_string())?;
         if method.is_client_streaming() {
-            return Err("the method takes a stream, which one HTTP request is not".to_owned());
+            let problem = "the method takes a stream, which one HTTP request is not; take its google.api.http rule or its mapping away, and call it over gRPC";
+            return Err(problem.to_owned());
         }
         let input = method.input();
         let variables = template

@@ -6,7 +6,7 @@ use prost_types::{DescriptorProto, FileDescriptorProto};
 use syn::visit_mut::VisitMut;
 use tenon_idl::{
     Diagnostic,
-    proto::{Position, Proto, built_in},
+    proto::{Position, Proto, is_of_options},
 };
 
 use super::redact;
@@ -43,7 +43,7 @@ impl Messages {
             .file
             .iter()
             .filter(|file| file.package() != "google.protobuf")
-            .filter(|file| built_in(file.name()).is_none())
+            .filter(|file| !is_of_options(file.name()))
             .collect();
         let mut config = prost_build::Config::new();
         config

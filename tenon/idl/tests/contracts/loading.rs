@@ -188,6 +188,18 @@ fn comments_of_messages_can_be_read() {
 }
 
 #[test]
+fn the_body_that_is_no_json_is_built_in() {
+    let text = "syntax = \"proto3\";\nimport \"google/api/httpbody.proto\";\n\
+        message M {}\nservice S { rpc Get(M) returns (google.api.HttpBody); }";
+    let loader = MemoryLoader::new().with("s.proto", text);
+    let contract = proto::load(&loader, "s.proto", &[]).unwrap();
+    let files = contract.descriptor_set.file.iter();
+    let names: Vec<&str> = files.map(|file| file.name()).collect();
+    assert!(names.contains(&"google/api/httpbody.proto"), "{names:?}");
+    assert!(!proto::is_of_options("google/api/httpbody.proto"));
+}
+
+#[test]
 fn the_bytes_of_a_contract_keep_its_http_rules_and_leave_its_comments() {
     let text = "// Seldom seen.\nsyntax = \"proto3\";\nimport \"google/api/annotations.proto\";\n\
         message M { string name = 1; }\n\
