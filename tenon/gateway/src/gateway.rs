@@ -171,6 +171,7 @@ impl Gateway {
     }
 
     fn with(table: Table, config: GatewayConfig, metrics: Option<&Metrics>) -> Self {
+        table.begin(None, metrics);
         Self {
             inner: Arc::new(Inner {
                 table: Live::new(table),

@@ -134,6 +134,13 @@ async fn who_asks_too_often_is_told_so_and_no_header_helps() {
     let counted = counted.unwrap_or_else(|| panic!("{shown}"));
     assert!(counted.contains("service=\"gateway\""), "{counted}");
     assert!(counted.ends_with(" 4"), "{counted}");
+    let breaker =
+        "resilience_breaker_refusing_ratio{door=\"rest\",service=\"gateway\",route=\"* /a/*\"";
+    assert!(shown.contains(breaker), "{shown}");
+    // A route that is gone has no breaker.
+    gateway.reload(&upstream("/b", service)).unwrap();
+    assert!(!metrics.encode().contains(breaker));
+    gateway.reload(&upstream("/a", service)).unwrap();
     // What has no route is not counted against anybody.
     assert_eq!(ask(address, "/b", &[]).await.status, StatusCode::NOT_FOUND);
 }
