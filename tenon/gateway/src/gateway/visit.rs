@@ -12,7 +12,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tenon_core::{Error, Principal, Result, TraceContext, catalogue, error::Language, panics};
+use tenon_core::{
+    Error, Principal, Result, TraceContext, catalogue, error::Language, panics, trace::within,
+};
 use tenon_net::Readable;
 use tenon_resilience::{Quota, breaker::Permit, breaker::Verdict, gate::Held};
 use tenon_rest::{
@@ -81,7 +83,7 @@ impl<'a> Visit<'a> {
         let metrics = metrics.as_ref().map(|metrics| metrics.of(&method));
         let mut journal = Journal::open(SERVICE, template, method, trace, metrics);
         let work = panics::contain(self.answer(place, request));
-        let outcome = work
+        let outcome = within(&trace, work)
             .await
             .unwrap_or_else(|panicked| Err(Error::internal("end the request", panicked)));
         let mut response = outcome.unwrap_or_else(|error| {
