@@ -215,6 +215,26 @@ fn config_of(upstreams: &[(&str, &str, &str)]) -> String {
 }
 
 #[test]
+fn plaintext_that_leaves_the_machine_is_warned_of_once() {
+    let here = Backend::start("here");
+    let away = |routes: &str| {
+        let own = config_of(&[("here", "/here", &here.address)]);
+        format!(
+            "{own}    away: {{http: {{endpoints: ['patient:80'], plaintext: allowed}}, routes: [{routes}]}}\n"
+        )
+    };
+    let gateway = Gateway::start(&away("{prefix: /away}"));
+    let warned = gateway.wait_for("plaintext on any network, as configured");
+    assert!(warned.contains(r#""upstream":"away""#), "{warned}");
+    // Another table of the same upstream is no other start.
+    gateway.change(&away("{prefix: /away}, {prefix: /further}"));
+    gateway.wait_for(r#""key":"gateway.upstreams.away.routes""#);
+    let log = fs::read_to_string(gateway.folder.path().join("log")).unwrap();
+    assert_eq!(log.matches("plaintext on any network").count(), 1, "{log}");
+    assert!(!warned.contains(r#""upstream":"here""#));
+}
+
+#[test]
 fn a_changed_file_is_taken_while_streams_and_sockets_stay_open() {
     let (one, other) = (Backend::start("one"), Backend::start("other"));
     let first = config_of(&[("one", "/one", &one.address)]);

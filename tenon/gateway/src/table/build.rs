@@ -50,7 +50,7 @@ impl Builder<'_> {
             return Err(self.refused("a timeout of zero would refuse every request"));
         }
         self.check(http)?;
-        let (source, before) = self.before(http);
+        let (source, before) = self.before("http", http);
         let reach = self.reach(http, before)?;
         let connector = || reach.connector.clone();
         let targets = match before {
@@ -77,7 +77,7 @@ impl Builder<'_> {
     /// The methods of a `grpc` upstream.
     pub(super) fn calls(&self, grpc: &ClientConfig, table: &mut Table) -> Result<(), ConfigError> {
         self.check(grpc)?;
-        let (source, before) = self.before(grpc);
+        let (source, before) = self.before("grpc", grpc);
         let (channel, instances) = match before {
             Some((true, Way::Grpc(channel, instances))) => (channel.clone(), instances.clone()),
             _ => {
@@ -209,9 +209,9 @@ impl Builder<'_> {
 
     /// The text of a source, and what the table before has of this upstream: whether it is of the
     /// same source, and the way there.
-    fn before(&self, config: &ClientConfig) -> (String, Option<(bool, &Way)>) {
+    fn before(&self, kind: &str, config: &ClientConfig) -> (String, Option<(bool, &Way)>) {
         // Secrets are not in it: a changed password alone is used at the next start.
-        let source = format!("{config:?}");
+        let source = format!("{kind} {config:?}");
         let before = self.parts.before;
         let standing = before.and_then(|table| table.standing.get(self.name));
         let before = standing.map(|standing| (standing.source == source, &standing.way));
