@@ -185,7 +185,7 @@ impl Breaker {
         true
     }
 
-    fn succeed(&self, now: Instant) {
+    pub(crate) fn succeed(&self, now: Instant) {
         let tick = self.ticks.at(now);
         self.successes.add(tick, 1);
         if self.refusing.load(Relaxed) && self.streak.fetch_add(1, Relaxed) + 1 >= CLOSE_AFTER {
@@ -193,7 +193,7 @@ impl Breaker {
         }
     }
 
-    fn fail(&self, now: Instant) {
+    pub(crate) fn fail(&self, now: Instant) {
         let tick = self.ticks.at(now);
         self.failures.add(tick, 1);
         self.failed.fetch_max(tick, Relaxed);

@@ -217,6 +217,16 @@ pub struct Held {
 }
 
 impl Held {
+    /// Tells the breaker of a stream that began well: that it goes on (`None`), or how it failed.
+    pub fn judge(&self, error: Option<&Error>) {
+        let now = Instant::now();
+        match error.map_or(Verdict::Success, |error| self.gate.verdict(error, None)) {
+            Verdict::Success => self.gate.breaker.succeed(now),
+            Verdict::Failure => self.gate.breaker.fail(now),
+            Verdict::Nothing => {}
+        }
+    }
+
     /// The work has ended, and its time is a sample if it succeeded.
     pub fn end(self, verdict: Verdict) {
         if verdict == Verdict::Success {

@@ -17,6 +17,10 @@ use messages::{
     Ask, ErrorResponse, ExtensionNumbers, Files, Named, Request, Response, Said, Services,
 };
 
+/// The names of the service, by version.
+pub(crate) const V1_NAME: &str = "grpc.reflection.v1.ServerReflection";
+pub(crate) const V1_ALPHA_NAME: &str = "grpc.reflection.v1alpha.ServerReflection";
+
 static V1: Method = Method::new("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
 static V1_ALPHA: Method =
     Method::new("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");
@@ -44,9 +48,9 @@ pub(crate) fn services(served: &[Service]) -> [Service; 2] {
         index.add(set);
     }
     let told = Arc::new(Told { names, index });
-    methods.map(|method| {
+    [(&V1, V1_NAME), (&V1_ALPHA, V1_ALPHA_NAME)].map(|(method, name)| {
         let told = told.clone();
-        Service::builder(method.service(), told)
+        Service::builder(name, told)
             .bidi(method, |told, _, asked: Messages<Request>| {
                 std::future::ready(Ok(asked.map(move |req| told.answer(req))))
             })

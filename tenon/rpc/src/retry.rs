@@ -2,8 +2,8 @@
 //!
 //! The client nearest to the failure retries. It says so in both directions (gRPC proposal A6):
 //! `grpc-previous-rpc-attempts` with a repeated call, so that nobody below repeats what its own
-//! caller repeats already; `grpc-retry-pushback-ms: -1` with an error that repeating did not
-//! mend, so that nobody above begins anew.
+//! caller repeats already; `grpc-retry-pushback-ms` with an error: `-1` where repeating did not
+//! mend it, so that nobody above begins anew, and else when to come again, where that is known.
 
 use std::{fmt, time::Duration};
 
@@ -92,10 +92,15 @@ pub(crate) fn heed(headers: &HeaderMap, error: Error) -> Error {
     }
 }
 
-/// What a service says of its error, beside its status.
+/// What a service says of its error, beside its status. The same wait stands in `RetryInfo`,
+/// which programs read; this is what the clients of gRPC heed by themselves.
 pub(crate) fn push_back(headers: &mut HeaderMap, error: &Error) {
     if is_settled(error) {
         headers.insert(PUSHBACK, HeaderValue::from_static("-1"));
+    } else if let Some(wait) = error.retry_delay() {
+        // Rounded up: who comes a little too early is refused once more.
+        let millis = wait.min(PUSHBACK_MAX).as_nanos().div_ceil(1_000_000);
+        headers.insert(PUSHBACK, u64::try_from(millis).unwrap_or(u64::MAX).into());
     }
 }
 
@@ -175,6 +180,13 @@ mod tests {
             None,
             "later than the deadline"
         );
+        // It is also what a refusal of ours says, rounded up.
+        let mut told = HeaderMap::new();
+        push_back(
+            &mut told,
+            &unavailable().retry_after(Duration::from_micros(1_200_001)),
+        );
+        assert_eq!(told[PUSHBACK], "1201");
         for unreadable in ["", "soon", "-1", "99999999999999999999"] {
             headers.insert(PUSHBACK, HeaderValue::from_str(unreadable).unwrap());
             assert!(is_settled(&heed(&headers, unavailable())), "{unreadable}");

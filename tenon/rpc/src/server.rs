@@ -213,9 +213,36 @@ struct Route {
 struct Held {
     record: Record,
     /// The place of a stream.
-    _place: Option<tenon_resilience::gate::Held>,
+    place: Option<tenon_resilience::gate::Held>,
+    /// The breaker knows that its messages come.
+    goes_on: bool,
     /// Cancels the context of the call.
     _guard: CancelGuard,
+}
+
+impl Held {
+    /// One more message of the stream was given to the connection.
+    fn sent(&mut self) {
+        self.record.sent();
+        if !self.goes_on {
+            self.goes_on = true;
+            self.judge(None);
+        }
+    }
+
+    /// The stream has ended. A failure after messages counts beside them: half of it worked.
+    fn ended(self, ended: &Result<()>) {
+        if ended.is_err() || !self.goes_on {
+            self.judge(ended.as_ref().err());
+        }
+        self.record.finish(ended);
+    }
+
+    fn judge(&self, error: Option<&Error>) {
+        if let Some(place) = &self.place {
+            place.judge(error);
+        }
+    }
 }
 
 impl<B> tower::Service<Request<B>> for Door
@@ -269,7 +296,8 @@ impl Inner {
         let cx = retry::incoming(cx, headers);
         let mut held = Held {
             record: Record::start(route.method, &route.metrics, cx.trace(), &self.name),
-            _place: None,
+            place: None,
+            goes_on: false,
             _guard: guard,
         };
         let visit = Visit::of(&request, most);
@@ -309,7 +337,7 @@ impl Inner {
                 reply(ReplyBody::message(message))
             }
             Ok((Answer::Many(frames), place)) => {
-                held._place = place;
+                held.place = place;
                 held.record.sending();
                 reply(ReplyBody::stream(Flow::start(frames, cx, held)))
             }

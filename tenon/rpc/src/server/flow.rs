@@ -134,7 +134,7 @@ impl Live {
             Err(panicked) => Some(Err(Error::internal("go on with the stream", panicked))),
         };
         if let Some(Ok(_)) = &next {
-            self.held.record.sent();
+            self.held.sent();
         }
         Poll::Ready(next.map(|item| item.map_err(|error| outcome::own(&self.cx, error))))
     }
@@ -145,7 +145,7 @@ fn close(state: State, ended: &Result<()>) -> HeaderMap {
     if let State::Live(live) = state {
         let Live { frames, held, .. } = *live;
         drop(frames);
-        held.record.finish(ended);
+        held.ended(ended);
     }
     match ended {
         Ok(()) => success(),

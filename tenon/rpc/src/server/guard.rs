@@ -20,13 +20,14 @@ use tenon_telemetry::{GuardLabels, Guarded, Metrics};
 use tokio::time::Instant;
 
 use crate::{
-    Method,
+    Method, health, reflection,
     service::{Answer, Operation},
 };
 
 /// Health and reflection are asked by those who watch a service: a service that refused them
-/// under load would be taken out of service for being loaded.
-const UNGUARDED: &str = "grpc.";
+/// under load would be taken out of service for being loaded. By their whole names: a service of
+/// somebody else that begins alike is guarded.
+const UNGUARDED: [&str; 3] = [health::NAME, reflection::V1_NAME, reflection::V1_ALPHA_NAME];
 
 /// The guards of all methods of a door.
 pub(super) fn guards(
@@ -64,7 +65,7 @@ impl Guard {
         method: &Method,
         metrics: &Metrics,
     ) -> Option<Self> {
-        if method.service().starts_with(UNGUARDED) {
+        if UNGUARDED.contains(&method.service()) {
             return None;
         }
         let gate = guards.gate(index)?;
@@ -112,14 +113,18 @@ impl Guard {
         let permit = self.gate.admit(visit.came);
         let permit = permit.map_err(|refusal| self.refuse(refusal))?;
         let outcome = work.await;
-        let streams = matches!(outcome, Ok(Answer::Many(_)));
-        let error = outcome.as_ref().err();
-        let verdict = self.gate.judge(permit, error, visit.allowed);
-        if !streams {
-            held.end(verdict);
-            return outcome.map(|answer| (answer, None));
+        if let Ok(answer @ Answer::Many(_)) = outcome {
+            // That a stream was promised says nothing yet: its messages will.
+            if let Some(permit) = permit {
+                permit.ignore();
+            }
+            return Ok((answer, Some(held)));
         }
-        outcome.map(|answer| (answer, Some(held)))
+        let verdict = self
+            .gate
+            .judge(permit, outcome.as_ref().err(), visit.allowed);
+        held.end(verdict);
+        outcome.map(|answer| (answer, None))
     }
 
     /// The limits by caller, or those that hold for everybody.
