@@ -60,7 +60,7 @@ pub(crate) fn client(address: SocketAddr) -> anyhow::Result<WardClient> {
         ..ClientConfig::default()
     };
     let channel = Channel::new("ward", &config, &Metrics::new())?;
-    Ok(WardClient::remote(channel))
+    Ok(WardClient::remote(channel)?)
 }
 
 /// What [`line`] prints.

@@ -83,20 +83,29 @@ pub(crate) fn check(service: Served, file: &Path) -> Result<Outcome> {
         runtime: Runtime::default(),
     };
     for neighbour in neighbours(service) {
-        parts.channel(neighbour, &clients)?;
+        match neighbour {
+            Neighbour::Patient => parts.patient(&clients).map(|_| ())?,
+            Neighbour::Trial => parts.trial(&clients).map(|_| ())?,
+        }
     }
     screen::say("sound");
     Ok(Outcome::Good)
 }
 
 /// Which services one calls.
-fn neighbours(service: Served) -> &'static [&'static str] {
+fn neighbours(service: Served) -> &'static [Neighbour] {
     match service {
         Served::Identity | Served::Gateway => &[],
-        Served::Trial => &["patient"],
-        Served::Patient | Served::Progress => &["trial"],
-        Served::Epro => &["patient", "trial"],
+        Served::Trial => &[Neighbour::Patient],
+        Served::Patient | Served::Progress => &[Neighbour::Trial],
+        Served::Epro => &[Neighbour::Patient, Neighbour::Trial],
     }
+}
+
+/// A service that others call.
+enum Neighbour {
+    Patient,
+    Trial,
 }
 
 /// A process in the making.
@@ -134,7 +143,7 @@ async fn build(service: Served, file: &Path) -> Result<Built> {
         Served::Progress => {
             let config: ProgressConfig = config::load(file)?;
             let parts = Parts::new(file, &config.log)?;
-            let trial = TrialClient::remote(parts.channel("trial", &config.clients)?);
+            let trial = parts.trial(&config.clients)?;
             let service = progress::build(trial).service(config.rest);
             let service = service.registration(config.registration);
             Ok(parts
@@ -162,7 +171,7 @@ async fn trial(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
     let parts = Parts::new(file, &config.log)?;
     let (lock, admin) = (parts.lock(&config.store)?, config.admin.clone());
     let clients = trial::Clients {
-        patient: PatientClient::remote(parts.channel("patient", &config.clients)?),
+        patient: parts.patient(&config.clients)?,
     };
     let built = trial::build(config, clients, clock).await;
     let service = built.map_err(StartError::from)?.service;
@@ -177,7 +186,7 @@ async fn patient(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
     let parts = Parts::new(file, &config.log)?;
     let (lock, admin) = (parts.lock(&config.store)?, config.admin.clone());
     let clients = patient::Clients {
-        trial: TrialClient::remote(parts.channel("trial", &config.clients)?),
+        trial: parts.trial(&config.clients)?,
     };
     let built = patient::build(config, clients, clock).await;
     let service = built.map_err(StartError::from)?.service;
@@ -192,8 +201,8 @@ async fn epro(file: &Path, clock: Arc<dyn Clock>) -> Result<Built> {
     let parts = Parts::new(file, &config.log)?;
     let (lock, admin) = (parts.lock(&config.store)?, config.admin.clone());
     let clients = epro::Clients {
-        patient: PatientClient::remote(parts.channel("patient", &config.clients)?),
-        trial: TrialClient::remote(parts.channel("trial", &config.clients)?),
+        patient: parts.patient(&config.clients)?,
+        trial: parts.trial(&config.clients)?,
     };
     let built = epro::build(config, clients, clock).await?;
     Ok(Built {
@@ -252,10 +261,23 @@ impl<'a> Parts<'a> {
         Folder::new(folder).share()
     }
 
+    fn patient(&self, clients: &ClientsConfig) -> Result<PatientClient, ConfigError> {
+        let client = PatientClient::remote(self.channel("patient", clients)?);
+        client.map_err(|error| error.within(self.file))
+    }
+
+    fn trial(&self, clients: &ClientsConfig) -> Result<TrialClient, ConfigError> {
+        let client = TrialClient::remote(self.channel("trial", clients)?);
+        client.map_err(|error| error.within(self.file))
+    }
+
     /// The way to a neighbour, as the section `clients` tells it.
     fn channel(&self, name: &str, clients: &ClientsConfig) -> Result<Channel, ConfigError> {
         match clients.get(name) {
-            Some(config) => self.runtime.channel(name, config),
+            Some(config) => {
+                let channel = self.runtime.channel(name, config);
+                channel.map_err(|error| error.within(self.file))
+            }
             None => {
                 let problem = format!("clients.{name} is missing; say where the service is");
                 Err(ConfigError::new(self.file, problem))

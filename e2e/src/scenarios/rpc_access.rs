@@ -133,10 +133,10 @@ impl Doors {
             Channel::new(name, &config, &Metrics::new()).unwrap()
         };
         Self {
-            identity: identity::IdentityClient::remote(channel("identity")),
-            trial: trial::TrialClient::remote(channel("trial")),
-            patient: patient::PatientClient::remote(channel("patient")),
-            epro: epro::EproClient::remote(channel("epro")),
+            identity: identity::IdentityClient::remote(channel("identity")).unwrap(),
+            trial: trial::TrialClient::remote(channel("trial")).unwrap(),
+            patient: patient::PatientClient::remote(channel("patient")).unwrap(),
+            epro: epro::EproClient::remote(channel("epro")).unwrap(),
         }
     }
 

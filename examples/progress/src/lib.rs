@@ -40,8 +40,9 @@ async fn trial_progress(cx: Context, req: Request, trial: TrialClient) -> Result
 /// where `trial` says.
 ///
 /// # Errors
-/// `trial` names no address.
+/// `trial` names no address, or a method that the trial service does not have.
 pub fn run(listen: &str, admin: &str, trial: &ClientConfig) -> Result<ExitCode, ConfigError> {
     let channel = Channel::new("trial", trial, &Metrics::new())?;
-    Ok(build(TrialClient::remote(channel)).admin(admin).run(listen))
+    let trial = TrialClient::remote(channel)?;
+    Ok(build(trial).admin(admin).run(listen))
 }

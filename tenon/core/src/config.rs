@@ -88,6 +88,15 @@ impl ConfigError {
             problem: problem.into(),
         }
     }
+
+    /// A problem of a section, told with the file that the section stands in.
+    #[must_use]
+    pub fn within(self, file: impl Into<PathBuf>) -> Self {
+        Self {
+            path: file.into(),
+            problem: format!("{}: {}", self.path.display(), self.problem),
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -108,14 +117,20 @@ fn with_nearest_key(problem: &str) -> String {
     };
     // The place in the file follows the last of them.
     let valid = valid.split(" at line ").next().unwrap_or(valid);
-    let near = valid
+    let valid = valid
         .split(", ")
-        .map(|key| key.trim_matches(|c: char| !c.is_alphanumeric()))
-        .min_by_key(|key| strsim::damerau_levenshtein(key, unknown));
-    near.map_or_else(
+        .map(|key| key.trim_matches(|c: char| !c.is_alphanumeric()));
+    nearest(unknown, valid).map_or_else(
         || problem.to_owned(),
         |near| format!("{problem}; the nearest valid key is `{near}`"),
     )
+}
+
+/// What the writer of `unknown` meant: the nearest of the valid names, by the letters that differ.
+pub fn nearest<'a>(unknown: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    valid
+        .into_iter()
+        .min_by_key(|name| strsim::damerau_levenshtein(name, unknown))
 }
 
 /// A number of things of which there must be one at least.

@@ -61,6 +61,9 @@ pub(crate) fn write(
         code.line("/// `google.protobuf.FileDescriptorSet` in base64.");
         code.line("pub static DESCRIPTOR: &str = include_str!(\"descriptor.txt\");");
     }
+    if plan.services.iter().any(|names| !names.methods.is_empty()) {
+        service::write_list(&mut code, plan, messages);
+    }
     service::write_methods(&mut code, plan, messages);
     messages.write(&mut code)?;
     Ok(code.finish())

@@ -37,6 +37,7 @@ mod greeting;
 mod outgoing;
 mod pool;
 pub(crate) mod request;
+mod settings;
 mod watch;
 
 use endpoint::Dialer;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use prost::Message;
-use tenon_core::{Context, Error, Messages, Result, span::Kind};
+use tenon_core::{Context, Error, Messages, Result, config::ConfigError, span::Kind};
 use tenon_telemetry::{Metrics, Side};
 
 use crate::{
@@ -34,11 +34,15 @@ impl<D: ?Sized + Send + Sync> Client<D> {
         }
     }
 
-    /// Calls the service across the network.
-    pub fn remote(channel: Channel) -> Self {
-        Self {
+    /// Calls the service across the network; `methods` are all of its contract.
+    ///
+    /// # Errors
+    /// As [`Channel::check`].
+    pub fn remote(channel: Channel, methods: &[&Method]) -> Result<Self, ConfigError> {
+        channel.check(methods)?;
+        Ok(Self {
             way: Way::Remote(channel),
-        }
+        })
     }
 
     /// Counts local calls in `metrics`. A channel counts its own.

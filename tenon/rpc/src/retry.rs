@@ -47,10 +47,15 @@ impl Retries {
         if self.retry.attempts_max < 2 {
             return false;
         }
-        let harmless =
-            method.is_idempotent() || self.methods.iter().any(|name| name == method.name());
+        let wanted =
+            self.methods.is_empty() || self.methods.iter().any(|name| name == method.name());
         self.budget.deposit();
-        harmless && cx.value::<Repeated>().is_none()
+        wanted && method.is_idempotent() && cx.value::<Repeated>().is_none()
+    }
+
+    /// The methods that the configuration names.
+    pub(crate) fn methods(&self) -> &[String] {
+        &self.methods
     }
 
     /// How long to wait before the next attempt, after `failed` of them; `None` is never.
@@ -196,17 +201,19 @@ mod tests {
     #[test]
     fn only_the_harmless_and_only_one_layer() {
         static PLAIN: Method = Method::new("/a.B/plain");
-        static LISTED: Method = Method::new("/a.B/listed");
         static MARKED: Method = Method::new("/a.B/marked").idempotent();
-        let config = |attempts| RetryConfig {
+        let config = |attempts, methods: &[&str]| RetryConfig {
             attempts,
-            methods: vec!["listed".to_owned()],
+            methods: methods.iter().map(ToString::to_string).collect(),
         };
-        let retries = Retries::new(&config(3));
+        let retries = Retries::new(&config(3, &[]));
         let cx = Context::background();
-        assert!(!retries.begin(&cx, &PLAIN));
-        assert!(retries.begin(&cx, &LISTED) && retries.begin(&cx, &MARKED));
-        assert!(!Retries::new(&config(1)).begin(&cx, &MARKED));
+        assert!(!retries.begin(&cx, &PLAIN) && retries.begin(&cx, &MARKED));
+        // A configuration takes from what the contract allows, and adds nothing to it.
+        let listed = Retries::new(&config(3, &["plain", "other"]));
+        assert!(!listed.begin(&cx, &PLAIN) && !listed.begin(&cx, &MARKED));
+        assert!(Retries::new(&config(3, &["marked"])).begin(&cx, &MARKED));
+        assert!(!Retries::new(&config(1, &[])).begin(&cx, &MARKED));
         let mut headers = HeaderMap::new();
         headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from_static("0"));
         assert!(retries.begin(&incoming(cx.clone(), &headers), &MARKED));

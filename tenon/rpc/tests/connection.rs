@@ -43,7 +43,7 @@ fn deserted() -> SocketAddr {
 
 #[tokio::test]
 async fn a_dead_endpoint_is_unavailable_at_once() {
-    let client = PatientClient::remote(channel(&[deserted()], Duration::from_secs(2)));
+    let client = PatientClient::remote(channel(&[deserted()], Duration::from_secs(2))).unwrap();
     for _ in 0..3 {
         let started = Instant::now();
         let error = ask(&client).await.unwrap_err();
@@ -86,7 +86,7 @@ async fn a_restarted_server_is_found_again() {
 async fn calls_go_round_and_past_the_dead() {
     let (a, b) = (house(ward(None).0).await, house(ward(None).0).await);
     let places = [a.address, deserted(), b.address];
-    let client = PatientClient::remote(channel(&places, Duration::from_secs(2)));
+    let client = PatientClient::remote(channel(&places, Duration::from_secs(2))).unwrap();
     for _ in 0..60 {
         ask(&client).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -107,7 +107,8 @@ async fn calls_go_round_and_past_the_dead() {
 #[tokio::test]
 async fn no_call_is_lost_when_an_instance_is_drained() {
     let (a, b) = (house(ward(None).0).await, house(ward(None).0).await);
-    let client = PatientClient::remote(channel(&[a.address, b.address], Duration::from_secs(2)));
+    let client =
+        PatientClient::remote(channel(&[a.address, b.address], Duration::from_secs(2))).unwrap();
     let calls = (0..8).map(|_| {
         let client = client.clone();
         tokio::spawn(async move {
@@ -167,7 +168,7 @@ async fn a_connection_that_breaks_under_a_call_is_unavailable() {
             drop(stream);
         }
     });
-    let client = PatientClient::remote(channel(&[address], Duration::from_secs(2)));
+    let client = PatientClient::remote(channel(&[address], Duration::from_secs(2))).unwrap();
     let started = Instant::now();
     let error = ask(&client).await.unwrap_err();
     assert!(error.is(&UNAVAILABLE), "{error:?}");
@@ -187,7 +188,7 @@ async fn a_server_that_speaks_no_http2_is_unavailable() {
             let _ = stream.try_write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
         }
     });
-    let client = PatientClient::remote(channel(&[address], Duration::from_secs(2)));
+    let client = PatientClient::remote(channel(&[address], Duration::from_secs(2))).unwrap();
     for _ in 0..3 {
         let error = ask(&client).await.unwrap_err();
         assert!(error.is(&UNAVAILABLE), "{error:?}");
@@ -204,7 +205,7 @@ async fn a_silent_peer_is_left_at_the_deadline() {
             held.push(stream);
         }
     });
-    let client = PatientClient::remote(channel(&[address], Duration::from_millis(200)));
+    let client = PatientClient::remote(channel(&[address], Duration::from_millis(200))).unwrap();
     // The context's deadline, and the configured one where the context has none.
     for (cx, limit) in [
         (
@@ -237,7 +238,7 @@ async fn callers_that_wait_for_a_connection_honour_their_context() {
         fillers.push(stream);
         assert!(fillers.len() < 64, "the backlog never fills");
     }
-    let client = PatientClient::remote(channel(&[address], Duration::from_secs(3)));
+    let client = PatientClient::remote(channel(&[address], Duration::from_secs(3))).unwrap();
     let started = Instant::now();
     let cx = Context::background().with_timeout(Duration::from_millis(100));
     let error = client
@@ -266,7 +267,7 @@ async fn callers_that_wait_for_a_connection_honour_their_context() {
 async fn a_dropped_channel_closes_its_connection() {
     let listener = TcpListener::bind(ANY).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let client = PatientClient::remote(channel(&[address], Duration::from_millis(100)));
+    let client = PatientClient::remote(channel(&[address], Duration::from_millis(100))).unwrap();
     let asked = tokio::spawn(async move { ask(&client).await });
     let (stream, _) = listener.accept().await.unwrap();
     assert!(asked.await.unwrap().is_err());

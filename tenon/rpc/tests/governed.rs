@@ -15,7 +15,9 @@ use house::{Conduct, House, Load, Mood, READ, WRITE, call, channel, house, house
 use tenon_core::{
     Context,
     catalogue::{CIRCUIT_OPEN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE},
-    config::{BalancerConfig, ClientConfig, ClientTlsConfig, MethodTimeouts, Plaintext},
+    config::{
+        BalancerConfig, ClientConfig, ClientTlsConfig, MethodTimeouts, Plaintext, RetryConfig,
+    },
 };
 use tenon_discovery::{Instance, Instances};
 use tenon_rpc::{Channel, HashKey, Metrics};
@@ -452,6 +454,69 @@ async fn a_method_may_have_a_timeout_of_its_own() {
     };
     let error = call(&channel(&config), &WRITE).await.unwrap_err();
     assert!(error.is(&DEADLINE_EXCEEDED), "{error:?}");
+}
+
+#[tokio::test]
+async fn settings_of_single_methods_are_held_against_the_contract() {
+    let check = |timeout: &[&str], retried: &[&str]| {
+        let own = timeout
+            .iter()
+            .map(|name| (name.to_string(), Duration::from_secs(1)));
+        let config = ClientConfig {
+            timeouts: MethodTimeouts(own.collect()),
+            retry: RetryConfig {
+                methods: retried.iter().map(ToString::to_string).collect(),
+                ..RetryConfig::default()
+            },
+            ..ClientConfig::to(["127.0.0.1:1"])
+        };
+        let checked = channel(&config).check(&[&WRITE, &READ]);
+        checked.map_err(|error| error.to_string())
+    };
+    check(&["write", "read"], &["read"]).unwrap();
+    for (problem, words) in [
+        (
+            check(&["wriet"], &[]),
+            ["timeouts: the contract", "`wriet`", "nearest is `write`"],
+        ),
+        (
+            check(&[], &["Read"]),
+            ["retry.methods: the contract", "`Read`", "nearest is `read`"],
+        ),
+        (
+            check(&[], &["write"]),
+            ["retry.methods: `write`", "must not", "idempotency_level"],
+        ),
+    ] {
+        let problem = problem.unwrap_err();
+        for word in words.into_iter().chain(["clients.notes", "take it out"]) {
+            assert!(problem.contains(word), "{problem}");
+        }
+    }
+}
+
+/// What the contract does not call harmless is not made again, whatever the settings say, and a
+/// list of methods takes the others out.
+#[tokio::test]
+async fn settings_add_no_method_to_those_that_are_repeated() {
+    for (listed, asked, attempts) in [
+        ("write", &WRITE, 1),
+        ("write", &READ, 1),
+        ("read", &READ, 3),
+    ] {
+        let bad = house().await;
+        bad.conduct.set(Mood::Unavailable);
+        let config = ClientConfig {
+            retry: RetryConfig {
+                methods: vec![listed.to_owned()],
+                ..RetryConfig::default()
+            },
+            ..ClientConfig::to([bad.address.to_string()])
+        };
+        let error = call(&channel(&config), asked).await.unwrap_err();
+        assert!(error.is(&UNAVAILABLE), "{error:?}");
+        assert_eq!(bad.conduct.calls(), attempts, "{listed}: {}", asked.name());
+    }
 }
 
 #[test]

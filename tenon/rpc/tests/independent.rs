@@ -114,7 +114,7 @@ async fn googles_server_is_called_in_all_four_shapes() {
     let _served = Served(child);
     let port: u16 = said.next().unwrap().unwrap().parse().unwrap();
     let address = (std::net::Ipv4Addr::LOCALHOST, port).into();
-    let client = FeedClient::remote(channel(address, &Metrics::new()));
+    let client = FeedClient::remote(channel(address, &Metrics::new())).unwrap();
     let cx = Context::background();
 
     let one = client.one(&cx, item(7, "试验")).await.unwrap();

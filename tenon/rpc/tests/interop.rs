@@ -95,7 +95,7 @@ async fn googles_server_is_called() {
     let _served = Served(child);
     let port: u16 = said.next().unwrap().unwrap().parse().unwrap();
     let address = (std::net::Ipv4Addr::LOCALHOST, port).into();
-    let client = PatientClient::remote(channel(&[address], Duration::from_secs(5)));
+    let client = PatientClient::remote(channel(&[address], Duration::from_secs(5))).unwrap();
     let cx = Context::background();
 
     // The answer is packed: the server was told that gzip is read.

@@ -89,7 +89,7 @@ async fn metrics() -> String {
     let text = format!("endpoints: [\"{address}\"]");
     let config: ClientConfig = tenon::config::parse(&text, Path::new("x")).unwrap();
     let channel = runtime.channel("ward", &config).unwrap();
-    let client = PatientClient::remote(channel);
+    let client = PatientClient::remote(channel).unwrap();
     trouble(&runtime.metrics);
     let app = App::new("outer");
     app.group("/x").get("/y", move |cx: Context, _: Request| {

@@ -141,7 +141,7 @@ async fn start(collector: SocketAddr, seen: Seen) -> Running {
     let config: ClientConfig =
         tenon::config::parse(&format!("endpoints: [\"{address}\"]"), "x".as_ref()).unwrap();
     let channel = Channel::new("ward", &config, &runtime.metrics).unwrap();
-    let client = PatientClient::remote(channel);
+    let client = PatientClient::remote(channel).unwrap();
     let app = App::new("outer");
     app.group("/api/v1")
         .get("/trial/:trialId/count", move |cx: Context, req: Request| {

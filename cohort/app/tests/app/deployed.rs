@@ -160,6 +160,15 @@ fn a_configuration_is_checked_without_a_start() {
         code == 1 && told.contains("clients.trial is missing"),
         "{told}"
     );
+    let trial = "endpoints: [\"127.0.0.1:9102\"]";
+    let timeouts = format!("clients: {{ trial: {{ {trial}, timeouts: {{ getProgres: 5s }} }} }}\n");
+    let (code, told) = check(&timeouts);
+    let expected = "progress.yaml: clients.trial: timeouts: the contract has no method `getProgres`; the nearest is `GetProgress`";
+    assert!(code == 1 && told.contains(expected), "{told}");
+    // The same refuses a start.
+    let started = run(&["serve", "progress", "--config", file.to_str().unwrap()]);
+    assert_eq!(started.status.code(), Some(1));
+    assert!(said(&started).1.contains(expected), "{}", said(&started).1);
     assert_eq!(run(&["up", "--check"]).status.code(), Some(0));
     assert_eq!(
         run(&["up", "--check", "--listen", "nowhere"]).status.code(),

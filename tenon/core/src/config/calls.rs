@@ -25,8 +25,8 @@ pub struct RetryConfig {
     /// makes it again.
     #[serde(deserialize_with = "attempts")]
     pub attempts: u32,
-    /// The methods, by their name in the contract, that may be made again besides those whose
-    /// `idempotency_level` says so.
+    /// The only methods that are made again, by their name in the contract. Each must be one whose
+    /// `idempotency_level` says that this does no harm. Default: all of those.
     pub methods: Vec<String>,
 }
 

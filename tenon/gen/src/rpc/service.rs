@@ -30,6 +30,7 @@ pub(super) fn write(
         messages,
         names,
         methods: &methods,
+        has_methods: plan.services.iter().any(|names| !names.methods.is_empty()),
         module: methods_module(messages),
         client: claim(taken, &names.client, ""),
         erased: claim(taken, &format!("Dyn{}", names.service_trait), ""),
@@ -63,6 +64,46 @@ pub(super) fn write_methods(code: &mut Code, plan: &Plan<'_>, messages: &Message
             code.constant(&head, "Method::new", &[path], &calls);
         }
     }
+    code.close("}");
+}
+
+/// Every method of the contract, in one list. A channel calls all of its services, so that its
+/// settings may name any of them.
+pub(super) fn write_list(code: &mut Code, plan: &Plan<'_>, messages: &Messages) {
+    let module = methods_module(messages);
+    let constants = plan.services.iter().flat_map(|names| &names.methods);
+    let items: Vec<_> = constants
+        .map(|(_, constant)| format!("&{module}::{constant}"))
+        .collect();
+    code.blank();
+    code.line("/// Every method of the contract: what the settings of a client may name.");
+    code.array(
+        "pub static METHODS: &[&::tenon::rpc::Method] = &[",
+        &items,
+        "];",
+    );
+}
+
+/// The constructor of a client across the network.
+fn write_remote(code: &mut Code, has_methods: bool) {
+    let methods = if has_methods { "METHODS" } else { "&[]" };
+    code.blank();
+    code.lines(
+        "/// Calls the service across the network.\n\
+         ///\n\
+         /// # Errors\n\
+         /// The settings of the channel name a method that the contract does not have.",
+    );
+    code.signature(
+        "pub fn remote(",
+        &["channel: ::tenon::rpc::Channel".to_owned()],
+        ") -> ::tenon::Result<Self, ::tenon::config::ConfigError> {",
+    );
+    code.indent();
+    code.line(format!(
+        "let inner = ::tenon::rpc::Client::remote(channel, {methods})?;"
+    ));
+    code.line("Ok(Self { inner })");
     code.close("}");
 }
 
@@ -112,6 +153,8 @@ struct Writer<'a> {
     messages: &'a Messages,
     names: &'a RpcNames<'a>,
     methods: &'a [RpcOperation<'a>],
+    /// Any service of the contract has one.
+    has_methods: bool,
     module: &'static str,
     client: String,
     erased: String,
@@ -203,17 +246,15 @@ impl Writer<'_> {
                 "inner: ::tenon::rpc::Client::local(::std::sync::Arc::new(service)),",
             ),
             (
-                "/// Calls the service across the network.",
-                "pub fn remote(channel: ::tenon::rpc::Channel) -> Self {".to_owned(),
-                "inner: ::tenon::rpc::Client::remote(channel),",
-            ),
-            (
                 "/// Counts local calls in `metrics`; a channel counts its own.",
                 "pub fn metrics(self, metrics: &::tenon::rpc::Metrics) -> Self {".to_owned(),
                 "inner: self.inner.metrics(metrics),",
             ),
         ];
         for (doc, signature, field) in constructors {
+            if signature.contains("metrics") {
+                write_remote(code, self.has_methods);
+            }
             code.blank();
             code.line(doc);
             if signature.contains("metrics") {

@@ -215,7 +215,7 @@ impl House {
         life.ready();
         let channel = channel(address);
         Self {
-            client: FeedClient::remote(channel.clone()),
+            client: FeedClient::remote(channel.clone()).unwrap(),
             channel,
             address,
             metrics,

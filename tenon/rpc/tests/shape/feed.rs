@@ -3,7 +3,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use tenon_core::{Context, Result};
+use tenon_core::{Context, Result, config::ConfigError};
 use tenon_rpc::{self as rpc, BoxFuture, Messages};
 
 /// `message Item`
@@ -20,6 +20,14 @@ pub struct Item {
 /// The descriptors of the contract, as the generator packs those of a contract with this service.
 pub static DESCRIPTOR: &str =
     include_str!("../../../gen/tests/cases/streams/expected/contract/src/gen/descriptor.txt");
+
+/// Every method of the contract: what the settings of a client may name.
+pub static METHODS: &[&rpc::Method] = &[
+    &methods::ONE,
+    &methods::LIST,
+    &methods::IMPORT,
+    &methods::SYNC,
+];
 
 /// The methods as they stand on the wire.
 pub mod methods {
@@ -95,10 +103,12 @@ impl FeedClient {
     }
 
     /// Calls the service across the network.
-    pub fn remote(channel: rpc::Channel) -> Self {
-        Self {
-            inner: rpc::Client::remote(channel),
-        }
+    ///
+    /// # Errors
+    /// The settings of the channel name a method that the contract does not have.
+    pub fn remote(channel: rpc::Channel) -> Result<Self, ConfigError> {
+        let inner = rpc::Client::remote(channel, METHODS)?;
+        Ok(Self { inner })
     }
 
     /// Counts local calls in `metrics`; a channel counts its own.

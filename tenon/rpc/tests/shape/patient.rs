@@ -4,7 +4,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use tenon_core::{Context, Result};
+use tenon_core::{Context, Result, config::ConfigError};
 use tenon_rpc::{self as rpc, BoxFuture};
 
 /// `message PatientInfo`
@@ -36,6 +36,9 @@ pub struct GetPatientsByTrialResp {
     #[prost(message, repeated, tag = "1")]
     pub patients: Vec<PatientInfo>,
 }
+
+/// Every method of the contract: what the settings of a client may name.
+pub static METHODS: &[&rpc::Method] = &[&methods::GET_PATIENTS_BY_TRIAL];
 
 /// The methods of `patient.PatientService`, as they stand on the wire.
 pub mod methods {
@@ -81,10 +84,12 @@ impl PatientClient {
     }
 
     /// Calls the service across the network.
-    pub fn remote(channel: rpc::Channel) -> Self {
-        Self {
-            inner: rpc::Client::remote(channel),
-        }
+    ///
+    /// # Errors
+    /// The settings of the channel name a method that the contract does not have.
+    pub fn remote(channel: rpc::Channel) -> Result<Self, ConfigError> {
+        let inner = rpc::Client::remote(channel, METHODS)?;
+        Ok(Self { inner })
     }
 
     /// Counts local calls in `metrics`; a channel counts its own.

@@ -261,7 +261,7 @@ impl Stand {
         let (calls, made) = (Metrics::new(), feed.made.clone());
         let house = open([serve(feed)], config).await;
         Self {
-            client: FeedClient::remote(channel(house.address, &calls)),
+            client: FeedClient::remote(channel(house.address, &calls)).unwrap(),
             events,
             made,
             kind: "remote",

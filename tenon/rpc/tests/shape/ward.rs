@@ -289,5 +289,5 @@ pub fn channel(addresses: &[SocketAddr], timeout: Duration) -> Channel {
 
 /// A client of a house.
 pub fn remote(house: &House) -> PatientClient {
-    PatientClient::remote(channel(&[house.address], Duration::from_secs(2)))
+    PatientClient::remote(channel(&[house.address], Duration::from_secs(2))).unwrap()
 }

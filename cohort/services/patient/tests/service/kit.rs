@@ -230,7 +230,7 @@ impl House {
             ..ClientConfig::default()
         };
         let channel = Channel::new("patient", &to, &self.runtime.metrics).unwrap();
-        (PatientClient::remote(channel), running)
+        (PatientClient::remote(channel).unwrap(), running)
     }
 
     /// Sends a request and gives the status with the body.

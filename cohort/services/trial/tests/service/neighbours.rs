@@ -111,7 +111,7 @@ async fn the_same_over_a_socket() {
         ..ClientConfig::default()
     };
     let channel = Channel::new("trial", &to, &tenon::telemetry::Metrics::new()).unwrap();
-    let client = TrialClient::remote(channel);
+    let client = TrialClient::remote(channel).unwrap();
     let req = GetProgressReq {
         trial_id: "nowhere".to_owned(),
     };

@@ -25,10 +25,14 @@ impl NothingClient {
     }
 
     /// Calls the service across the network.
-    pub fn remote(channel: ::tenon::rpc::Channel) -> Self {
-        Self {
-            inner: ::tenon::rpc::Client::remote(channel),
-        }
+    ///
+    /// # Errors
+    /// The settings of the channel name a method that the contract does not have.
+    pub fn remote(
+        channel: ::tenon::rpc::Channel,
+    ) -> ::tenon::Result<Self, ::tenon::config::ConfigError> {
+        let inner = ::tenon::rpc::Client::remote(channel, &[])?;
+        Ok(Self { inner })
     }
 
     /// Counts local calls in `metrics`; a channel counts its own.
