@@ -2,18 +2,20 @@
 //!
 //! [`load`] reads a root file and all that it imports through a [`SourceLoader`] and gives the
 //! services with their comments and the whole descriptor set. The well-known types under
-//! `google/protobuf/`, the two files of `google.api.http` and `google.api.HttpBody` are built in;
-//! a file of the loader with such a path goes before them.
+//! `google/protobuf/`, the two files of `google.api.http`, `google.api.HttpBody` and
+//! `tenon/options.proto` are built in; a file of the loader with such a path goes before them.
 
 mod fault;
+mod options;
 mod sources;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use prost_types::FileDescriptorProto;
 use protox::prost_reflect::{DescriptorPool, FieldDescriptor};
 
 use crate::diagnostic::{Diagnostic, LineMap, Span};
+use crate::model::Criticality;
 use crate::source::SourceLoader;
 
 /// A compiled RPC contract.
@@ -106,6 +108,8 @@ pub struct Method {
     pub server_streaming: bool,
     /// `option idempotency_level` says that the method may be called twice.
     pub idempotent: bool,
+    /// `option (tenon.criticality)`: whom overload hits first.
+    pub criticality: Option<Criticality>,
     /// The lines of its comments.
     pub docs: Vec<String>,
     /// Where it stands in the root file.
@@ -134,13 +138,14 @@ impl Position {
 }
 
 /// The text of a file that contracts may import without having it: the rules by which methods are
-/// opened over HTTP, and the body that is no JSON.
+/// opened over HTTP, the body that is no JSON, and what Tenon itself wants to know of them.
 #[must_use]
 pub fn built_in(name: &str) -> Option<&'static str> {
     match name {
         "google/api/annotations.proto" => Some(include_str!("proto/google/api/annotations.proto")),
         "google/api/http.proto" => Some(include_str!("proto/google/api/http.proto")),
         "google/api/httpbody.proto" => Some(include_str!("proto/google/api/httpbody.proto")),
+        options::FILE => Some(include_str!("proto/tenon/options.proto")),
         _ => None,
     }
 }
@@ -150,7 +155,7 @@ pub fn built_in(name: &str) -> Option<&'static str> {
 pub fn is_of_options(name: &str) -> bool {
     matches!(
         name,
-        "google/api/annotations.proto" | "google/api/http.proto"
+        "google/api/annotations.proto" | "google/api/http.proto" | options::FILE
     )
 }
 
@@ -180,7 +185,9 @@ pub fn load(
             .map_err(|error| fault::diagnostics(&error, &sources))?;
         Ok::<_, Vec<Diagnostic>>(compiler)
     };
-    let descriptor_set = compiled(true)?.file_descriptor_set();
+    let compiler = compiled(true)?;
+    let descriptor_set = compiler.file_descriptor_set();
+    let criticalities = options::criticalities(&compiler.descriptor_pool());
     let bare = compiled(false)?;
     let descriptor_bytes = bare.encode_file_descriptor_set();
     let redacted = redacted(&bare.descriptor_pool());
@@ -189,7 +196,7 @@ pub fn load(
         .iter()
         .find(|file| file.name() == root_name);
     let (package, services) = root_file
-        .map(|file| (file.package().to_owned(), services(file)))
+        .map(|file| (file.package().to_owned(), services(file, &criticalities)))
         .unwrap_or_default();
     Ok(Proto {
         package,
@@ -221,13 +228,20 @@ fn redacted(pool: &DescriptorPool) -> BTreeSet<String> {
         .collect()
 }
 
-fn services(file: &FileDescriptorProto) -> Vec<RpcService> {
+fn services(
+    file: &FileDescriptorProto,
+    criticalities: &HashMap<String, Criticality>,
+) -> Vec<RpcService> {
     // Numbers of the fields `service` of a file and `method` of a service.
     const SERVICE: i32 = 6;
     const METHOD: i32 = 2;
     let mut services = Vec::new();
     for (service_number, service) in (0..).zip(&file.service) {
         let path = [SERVICE, service_number];
+        let full_name = match file.package() {
+            "" => service.name().to_owned(),
+            package => format!("{package}.{}", service.name()),
+        };
         let methods = (0..).zip(&service.method).map(|(method_number, method)| {
             let path = [SERVICE, service_number, METHOD, method_number];
             Method {
@@ -241,18 +255,19 @@ fn services(file: &FileDescriptorProto) -> Vec<RpcService> {
                     .options
                     .as_ref()
                     .is_some_and(|options| options.idempotency_level.is_some_and(|l| l > 0)),
+                criticality: criticalities
+                    .get(&format!("{full_name}.{}", method.name()))
+                    .copied(),
                 docs: docs(file, &path),
                 position: position(file, &path),
             }
         });
+        let methods = methods.collect();
         services.push(RpcService {
             name: service.name().to_owned(),
-            full_name: match file.package() {
-                "" => service.name().to_owned(),
-                package => format!("{package}.{}", service.name()),
-            },
+            full_name,
             docs: docs(file, &path),
-            methods: methods.collect(),
+            methods,
             position: position(file, &path),
         });
     }

@@ -113,16 +113,20 @@ impl Gate {
         entered.map_err(Refusal::Shed)
     }
 
-    /// [`Gate::enter`] for who gives the place on, to a stream.
+    /// [`Gate::enter`] for who gives the place on, to a stream, and may matter less than others
+    /// of the route.
     ///
     /// # Errors
     /// As there.
     pub async fn enter_held(
         self: &Arc<Self>,
+        class: Criticality,
         now: Instant,
         readable: Option<Instant>,
     ) -> Result<Held, Refusal> {
-        let flight = self.enter(now, readable).await?;
+        let places = self.places();
+        let entered = self.stage.enter_as(class, now, readable, places).await;
+        let flight = entered.map_err(Refusal::Shed)?;
         let began = flight.keep();
         Ok(Held {
             gate: self.clone(),

@@ -133,10 +133,15 @@ impl Shedder {
             looked: AtomicU64::new(0),
             standing: AtomicU64::new(0),
             most: AtomicUsize::new(0),
-            allowed_short: AtomicUsize::new(usize::MAX),
-            allowed_slow: AtomicUsize::new(usize::MAX),
+            allowed_short: none(),
+            allowed_slow: none(),
         }
     }
+}
+
+/// No limit yet, for each class.
+fn none() -> [AtomicUsize; 3] {
+    [const { AtomicUsize::new(usize::MAX) }; 3]
 }
 
 impl Default for Shedder {
@@ -202,8 +207,9 @@ pub struct Stage {
     standing: AtomicU64,
     /// How many in flight were no queue when this one began.
     most: AtomicUsize,
-    allowed_short: AtomicUsize,
-    allowed_slow: AtomicUsize,
+    /// How many may be in flight by rules 2 and 3, by [`Criticality::index`].
+    allowed_short: [AtomicUsize; 3],
+    allowed_slow: [AtomicUsize; 3],
 }
 
 impl Stage {
@@ -230,6 +236,22 @@ impl Stage {
         readable: Option<Instant>,
         places: usize,
     ) -> Result<Flight<'_>, Reason> {
+        self.enter_as(self.criticality, now, readable, places).await
+    }
+
+    /// [`Stage::enter`] for a request that matters less than others of its route. One that says
+    /// it matters more is treated like the others.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn enter_as(
+        &self,
+        class: Criticality,
+        now: Instant,
+        readable: Option<Instant>,
+        places: usize,
+    ) -> Result<Flight<'_>, Reason> {
+        let class = class.min(self.criticality);
         // Counted first: who waits at the end of the queue is in flight, too.
         let flight = self.fly(now);
         if self.flying.load(Relaxed) > places {
@@ -240,15 +262,15 @@ impl Stage {
             return Ok(flight);
         }
         if let Some(time) = self.time {
-            self.check_flight(now, time)?;
+            self.check_flight(class, now, time)?;
         }
         let queue = shedder.queue.get_or_init(Queue::current);
         if queue.is_standing(now) {
             match readable {
-                Some(readable) => self.check_wait(queue, readable, now)?,
+                Some(readable) => self.check_wait(queue, class, readable, now)?,
                 None => {
                     tokio::task::yield_now().await;
-                    self.check_wait(queue, now, Instant::now())?;
+                    self.check_wait(queue, class, now, Instant::now())?;
                 }
             }
         }
@@ -265,9 +287,15 @@ impl Stage {
     }
 
     /// Rule 1.
-    fn check_wait(&self, queue: &Queue, since: Instant, now: Instant) -> Result<(), Reason> {
+    fn check_wait(
+        &self,
+        queue: &Queue,
+        class: Criticality,
+        since: Instant,
+        now: Instant,
+    ) -> Result<(), Reason> {
         let wait = now.saturating_duration_since(since);
-        if queue.admits(self.criticality, wait, now) {
+        if queue.admits(class, wait, now) {
             Ok(())
         } else {
             Err(Reason::Wait)
@@ -275,7 +303,7 @@ impl Stage {
     }
 
     /// Rules 2 and 3, by limits that are worked out once in 100 ms.
-    fn check_flight(&self, now: Instant, time: Duration) -> Result<(), Reason> {
+    fn check_flight(&self, class: Criticality, now: Instant, time: Duration) -> Result<(), Reason> {
         let shedder = &*self.shedder.inner;
         let tick = shedder.ticks.at(now);
         let looked = self.looked.load(Relaxed);
@@ -291,13 +319,13 @@ impl Stage {
         if flying <= FLIGHT_MIN {
             return Ok(());
         }
-        if flying > self.allowed_slow.load(Relaxed) {
+        if flying > self.allowed_slow[class.index()].load(Relaxed) {
             return Err(Reason::Slow);
         }
-        let short = self.allowed_short.load(Relaxed);
+        let short = self.allowed_short[class.index()].load(Relaxed);
         if flying > short && self.average.load(Relaxed) as f64 / MILLI > short as f64 {
             let now = shedder.ticks.nanos(now);
-            shedder.dropped[self.criticality.index()].store(now.max(1), Relaxed);
+            shedder.dropped[class.index()].store(now.max(1), Relaxed);
             return Err(Reason::Cpu);
         }
         Ok(())
@@ -307,20 +335,27 @@ impl Stage {
         let shedder = &*self.shedder.inner;
         let best = self.best(tick);
         let cpu = (shedder.cpu)();
-        // Before anything has passed, nobody knows what would be too many.
-        let short = if shedder.is_short(self.criticality, cpu, now) && best.time.is_some() {
-            let threshold = threshold(shedder.threshold.load(Relaxed), self.criticality);
-            ((best.flight() * factor(cpu, threshold)) as usize).max(SHORT_MIN)
-        } else {
-            usize::MAX
-        };
-        self.allowed_short.store(short, Relaxed);
-        self.allowed_slow
-            .store(self.slow(&best, tick, now, time), Relaxed);
+        let queue = self.queue(&best, now);
+        for class in Criticality::ALL {
+            // Before anything has passed, nobody knows what would be too many.
+            let short = if shedder.is_short(class, cpu, now) && best.time.is_some() {
+                let threshold = threshold(shedder.threshold.load(Relaxed), class);
+                ((best.flight() * factor(cpu, threshold)) as usize).max(SHORT_MIN)
+            } else {
+                usize::MAX
+            };
+            let slow = queue.as_ref().map_or(usize::MAX, |queue| {
+                let patience = time.mul_f64(PATIENCE[class.index()]);
+                self.slow(queue, &best, tick, patience)
+            });
+            self.allowed_short[class.index()].store(short, Relaxed);
+            self.allowed_slow[class.index()].store(slow, Relaxed);
+        }
     }
 
-    /// Rule 3: how many may be in flight.
-    fn slow(&self, best: &Best, tick: u64, now: u64, time: Duration) -> usize {
+    /// Whether more is in flight than is no queue, as it was when the queue began, and for how
+    /// long that has stood.
+    fn queue(&self, best: &Best, now: u64) -> Option<Queue> {
         let began = self.standing.load(Relaxed);
         let most = if began == 0 {
             at_least_min(best.flight() * STANDING)
@@ -331,23 +366,30 @@ impl Stage {
         };
         if self.flying.load(Relaxed) <= most {
             self.standing.store(0, Relaxed);
-            return usize::MAX;
+            return None;
         }
         if began == 0 {
             self.most.store(most, Relaxed);
             self.standing.store(now.max(1), Relaxed);
-            return usize::MAX;
+            return None;
         }
-        let patience = time.mul_f64(PATIENCE[self.criticality.index()]);
+        Some(Queue {
+            most,
+            stood: Duration::from_nanos(now.saturating_sub(began)),
+        })
+    }
+
+    /// Rule 3: how many may be in flight.
+    fn slow(&self, queue: &Queue, best: &Best, tick: u64, patience: Duration) -> usize {
         let long = best.time.map_or(patience, |time| {
             let twice = Duration::from_secs_f64(time * 2.0);
             twice.max(STANDING_MIN).min(patience)
         });
-        if now.saturating_sub(began) < long.as_nanos() as u64 {
+        if queue.stood < long {
             return usize::MAX;
         }
         let waits = self.passes_a_second(tick) * patience.as_secs_f64();
-        most.max(waits as usize)
+        queue.most.max(waits as usize)
     }
 
     /// What the service can do, over the full buckets of the window.
@@ -392,6 +434,12 @@ impl Stage {
         let average = average * FLYING_BETA + flying as f64 * MILLI * (1.0 - FLYING_BETA);
         self.average.store(average as u64, Relaxed);
     }
+}
+
+/// A queue that stands: how many in flight would be none, and since when there are more.
+struct Queue {
+    most: usize,
+    stood: Duration,
 }
 
 /// The best bucket of a window, and the best mean time of one.

@@ -110,6 +110,8 @@ impl Onion {
         request: Request,
         visit: &mut Visit<'a>,
     ) -> Result<Response> {
+        // What is called for this request matters no more than it.
+        let cx = cx.with_value(self.route.criticality);
         let guard = &self.guard;
         let limits = guard.limits(&request);
         let readable = request.extensions().get::<Readable>().map(|it| it.0);

@@ -128,6 +128,25 @@ async fn only_a_verified_caller_uses_its_share() {
     assert_eq!(ask(&router, get("/open")).await.status, 200);
 }
 
+#[tokio::test]
+async fn the_class_of_a_route_goes_with_what_is_called_for_it() {
+    static LIST: Route =
+        Route::new(Method::Get, "/list", "list").criticality(Criticality::Sheddable);
+    static PLAIN: Route = Route::new(Method::Get, "/plain", "plain");
+    let mut routes = Routes::new(());
+    for route in [&LIST, &PLAIN] {
+        routes = routes.route(route, |_, cx, _req: ()| async move {
+            Ok(cx.value::<Criticality>().map(|class| class.to_string()))
+        });
+    }
+    let router = door::door(routes.build()).router().unwrap();
+    for (path, expected) in [("/list", "\"sheddable\""), ("/plain", "\"normal\"")] {
+        // That header is one of calls between services.
+        let answer = ask(&router, get(path).header("tenon-criticality", "critical")).await;
+        assert_eq!(String::from_utf8(answer.body).unwrap(), expected);
+    }
+}
+
 /// Asks so often, 10 ms apart, and counts the answers by their code.
 async fn statuses(router: &Router, count: usize, request: impl Fn() -> Builder) -> Vec<String> {
     let mut codes = Vec::new();

@@ -14,6 +14,7 @@ mod calling;
 pub mod catalogue;
 mod channel;
 mod client;
+mod criticality;
 mod frame;
 mod health;
 mod indoors;
@@ -41,11 +42,12 @@ pub use method::Method;
 pub use prost;
 /// The well-known messages of `google.protobuf`.
 pub use prost_types;
-pub use server::{Door, Server};
+pub use server::{Door, MethodRow, Server};
 pub use service::{Builder, Service};
 /// A stream of messages, in either direction.
 pub use tenon_core::Messages;
 pub use tenon_core::messages::Producer;
+pub use tenon_resilience::Criticality;
 pub use tenon_telemetry::Metrics;
 
 /// A future behind a pointer, as the generated twins of service traits return.

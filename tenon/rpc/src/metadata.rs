@@ -22,6 +22,8 @@ impl Passed {
             "grpc-accept-encoding",
             "grpc-encoding",
             "traceparent",
+            // From outside it would undo what the request's own route says.
+            "tenon-criticality",
         ] {
             headers.remove(own);
         }

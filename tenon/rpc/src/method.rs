@@ -6,6 +6,7 @@ use std::{
 };
 
 use tenon_core::{Error, Result};
+use tenon_resilience::Criticality;
 
 /// The most methods that are made while a process runs. They are never given back, so their
 /// number must not follow what callers send; a gateway's contracts have some hundreds.
@@ -19,6 +20,7 @@ pub struct Method {
     split: usize,
     idempotent: bool,
     endless: bool,
+    criticality: Criticality,
 }
 
 impl Method {
@@ -52,6 +54,7 @@ impl Method {
             split,
             idempotent: false,
             endless: false,
+            criticality: Criticality::Normal,
         }
     }
 
@@ -60,6 +63,14 @@ impl Method {
     #[must_use]
     pub const fn idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    /// Whom overload hits first, [`Criticality::Normal`] unless said: the contract says `option
+    /// (tenon.criticality)`.
+    #[must_use]
+    pub const fn criticality(mut self, criticality: Criticality) -> Self {
+        self.criticality = criticality;
         self
     }
 
@@ -105,6 +116,11 @@ impl Method {
     /// Whether the method may be called again when nobody knows whether it ran.
     pub const fn is_idempotent(&self) -> bool {
         self.idempotent
+    }
+
+    /// Whom overload hits first.
+    pub(crate) const fn class(&self) -> Criticality {
+        self.criticality
     }
 
     pub(crate) const fn is_endless(&self) -> bool {

@@ -39,7 +39,7 @@ use tenon_telemetry::{Metrics, RpcMethod, Side};
 use tokio::time::Instant;
 
 use crate::{
-    BoxError, BoxFuture, Method, ReplyBody, Service, catalogue,
+    BoxError, BoxFuture, Method, ReplyBody, Service, catalogue, criticality,
     frame::{self, Encoding, Problem, Receiver},
     health, outcome, reflection, retry,
     service::{Answer, Handler, Operation},
@@ -181,6 +181,44 @@ impl Door {
     pub fn guards(&self) -> &DoorGuards {
         &self.inner.guards
     }
+
+    /// The methods, in the order of their names, for the table of routes.
+    pub fn table(&self) -> Vec<MethodRow> {
+        let row = |route: &Arc<Route>| {
+            let own = match route.streams {
+                true => self.inner.stream_timeout,
+                false => self.inner.timeout,
+            };
+            MethodRow {
+                path: route.method.path(),
+                criticality: route.method.class().as_str(),
+                idempotent: route.method.is_idempotent(),
+                streams: route.streams,
+                timeout: (!route.method.is_endless()).then_some(own),
+                is_guarded: route.guard.is_some(),
+            }
+        };
+        let mut rows: Vec<_> = self.inner.routes.values().map(row).collect();
+        rows.sort_unstable_by_key(|row| row.path);
+        rows
+    }
+}
+
+/// A method in the table of routes.
+#[derive(Debug, Clone)]
+pub struct MethodRow {
+    /// `/package.Service/method`.
+    pub path: &'static str,
+    /// `critical`, `normal` or `sheddable`.
+    pub criticality: &'static str,
+    /// Whether it may be called again.
+    pub idempotent: bool,
+    /// Messages stream one way at least.
+    pub streams: bool,
+    /// How long a call may take; `None` has no end of its own.
+    pub timeout: Option<Duration>,
+    /// Whether anything may refuse it: health and reflection are never refused.
+    pub is_guarded: bool,
 }
 
 struct Inner {
@@ -294,13 +332,15 @@ impl Inner {
             None => cx,
         };
         let cx = retry::incoming(cx, headers);
+        let class = criticality::of_call(route.method, headers);
+        let cx = cx.with_value(class);
         let mut held = Held {
             record: Record::start(route.method, &route.metrics, cx.trace(), &self.name),
             place: None,
             goes_on: false,
             _guard: guard,
         };
-        let visit = Visit::of(&request, most);
+        let visit = Visit::of(&request, most, class);
         let entered = match (&route.guard, &allowed) {
             (Some(guard), Ok(_)) => guard.enter(&visit).await.map(Some),
             _ => Ok(None),

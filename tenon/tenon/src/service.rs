@@ -1,6 +1,6 @@
 //! A service as it is built: its two doors, what guards them, and what runs beside them.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tenon_auth::{AccessRules, Verifier};
 #[cfg(feature = "gateway")]
@@ -319,6 +319,24 @@ fn rows(door: &Door) -> Vec<serde_json::Value> {
     rows.filter_map(std::result::Result::ok).collect()
 }
 
+/// The methods of the gRPC door in the same table.
+fn methods(name: &str, door: &tenon_rpc::Door) -> Vec<serde_json::Value> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let row = |row: tenon_rpc::MethodRow| {
+        serde_json::json!({
+            "service": name,
+            "method": "gRPC",
+            "path": row.path,
+            "criticality": row.criticality,
+            "idempotent": row.idempotent,
+            "streams": row.streams,
+            "timeout_ms": row.timeout.map(millis),
+            "guarded": row.is_guarded,
+        })
+    };
+    door.table().into_iter().map(row).collect()
+}
+
 /// The gRPC door, opened over HTTP.
 #[cfg(feature = "gateway")]
 fn transcoded(
@@ -398,6 +416,7 @@ impl Open {
             process = process.rest(&self.name, config, router);
         }
         if let Some((config, door)) = self.rpc {
+            process = process.routes(methods(&self.name, &door));
             process = process.rpc(&self.name, config, door);
         }
         if let Some(config) = self.registration {

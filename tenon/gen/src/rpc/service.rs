@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tenon_idl::proto::Method;
+use tenon_idl::{model::Criticality, proto::Method};
 
 use super::messages::Messages;
 use crate::{
@@ -57,14 +57,28 @@ pub(super) fn write_methods(code: &mut Code, plan: &Plan<'_>, messages: &Message
             code.blank();
             code.line(format!("/// `rpc {}`", method.name));
             let head = format!("pub static {constant}: Method =");
-            let calls = match method.idempotent {
-                true => vec![".idempotent()".to_owned()],
-                false => Vec::new(),
-            };
+            let calls = promises(method);
             code.constant(&head, "Method::new", &[path], &calls);
         }
     }
     code.close("}");
+}
+
+/// What the contract says of a method besides its name.
+fn promises(method: &Method) -> Vec<String> {
+    let mut calls = Vec::new();
+    if method.idempotent {
+        calls.push(".idempotent()".to_owned());
+    }
+    let criticality = match method.criticality {
+        None | Some(Criticality::Normal) => return calls,
+        Some(Criticality::Critical) => "Critical",
+        Some(Criticality::Sheddable) => "Sheddable",
+    };
+    calls.push(format!(
+        ".criticality(::tenon::rpc::Criticality::{criticality})"
+    ));
+    calls
 }
 
 /// Every method of the contract, in one list. A channel calls all of its services, so that its

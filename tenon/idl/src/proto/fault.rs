@@ -2,7 +2,7 @@
 
 use miette::Diagnostic as _;
 
-use super::sources::Sources;
+use super::{options, sources::Sources};
 use crate::diagnostic::{Diagnostic, LineMap, Span};
 
 /// All findings of one error: parse errors carry several.
@@ -49,7 +49,7 @@ fn convert(error: &dyn miette::Diagnostic, name: &str, sources: &Sources) -> Dia
         }
         _ => missing_import(&error.to_string()),
     };
-    diagnostic
+    options::advise(diagnostic)
 }
 
 fn missing_import(message: &str) -> Option<String> {

@@ -217,12 +217,15 @@ pub(crate) fn proto(proto: &Proto) -> String {
             let stream = |streams: bool| if streams { "stream " } else { "" };
             writeln!(
                 out,
-                "  {}: {}{} -> {}{}",
+                "  {}: {}{} -> {}{}{}",
                 method.name,
                 stream(method.client_streaming),
                 method.input,
                 stream(method.server_streaming),
-                method.output
+                method.output,
+                method
+                    .criticality
+                    .map_or_else(String::new, |class| format!(" [{class:?}]"))
             )
             .unwrap();
         }

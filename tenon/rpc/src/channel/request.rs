@@ -5,7 +5,7 @@ use tenon_core::trace::STATE;
 use tenon_core::{Context, Error, Result};
 
 use super::{Outgoing, endpoint::Connection};
-use crate::{Method, Passed, frame, retry, timeout};
+use crate::{Method, Passed, criticality, frame, retry, timeout};
 
 /// A request of a call that failed so many times before.
 pub(super) fn request(
@@ -41,6 +41,7 @@ pub(crate) fn of_context(cx: &Context, headers: &mut HeaderMap) -> Result<()> {
         value.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, value);
     }
+    criticality::state(cx, headers);
     if let Some(passed) = cx.value::<Passed>() {
         passed.apply(headers);
     }

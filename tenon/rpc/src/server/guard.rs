@@ -37,7 +37,7 @@ pub(super) fn guards(
 ) -> Result<DoorGuards, ConfigError> {
     let places = operations.iter().map(|operation| Place {
         name: route_of(operation.method).into(),
-        criticality: Criticality::Normal,
+        criticality: operation.method.class(),
         time: (!operation.streams).then_some(config.timeout),
         places: None,
     });
@@ -94,7 +94,10 @@ impl Guard {
     /// Lets a call in, before its token was checked.
     pub(super) async fn enter(&self, visit: &Visit) -> Result<Held> {
         self.check(visit, None).await?;
-        let entered = self.gate.enter_held(visit.came, visit.readable).await;
+        let entered = self
+            .gate
+            .enter_held(visit.class, visit.came, visit.readable)
+            .await;
         entered.map_err(|refusal| self.refuse(refusal))
     }
 
@@ -161,6 +164,8 @@ impl Guard {
 
 /// What the guards ask of a call.
 pub(super) struct Visit {
+    /// How much it matters.
+    class: Criticality,
     came: Instant,
     /// When it could have been read, where the listener knows.
     readable: Option<Instant>,
@@ -171,9 +176,14 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn of<B>(request: &Request<B>, allowed: Option<Duration>) -> Self {
+    pub(super) fn of<B>(
+        request: &Request<B>,
+        allowed: Option<Duration>,
+        class: Criticality,
+    ) -> Self {
         let peer = request.extensions().get::<Peer>();
         Self {
+            class,
             came: Instant::now(),
             readable: request.extensions().get::<Readable>().map(|it| it.0),
             allowed,

@@ -10,7 +10,7 @@ use tenon_core::{
     config::{AuthConfig, ClientConfig, RetryConfig, RpcConfig},
 };
 use tenon_net::Options;
-use tenon_rpc::{Channel, Door, Metrics, Server};
+use tenon_rpc::{Channel, Criticality, Door, Method, Metrics, Server, Service};
 use tokio::sync::Semaphore;
 
 use crate::feed::{FeedClient, FeedService, Item, serve};
@@ -236,6 +236,42 @@ fn channel(address: SocketAddr) -> Channel {
         ..ClientConfig::to([address.to_string()])
     };
     Channel::new("feed", &config, &Metrics::new()).unwrap()
+}
+
+/// Answers with the class that its call has, and holds those that say so.
+pub struct Classes {
+    entered: Arc<Semaphore>,
+}
+
+/// `rpc critical`
+pub static CRITICAL: Method =
+    Method::new("/test.Classes/critical").criticality(Criticality::Critical);
+/// `rpc normal`
+pub static NORMAL: Method = Method::new("/test.Classes/normal");
+/// `rpc sheddable`
+pub static SHEDDABLE: Method =
+    Method::new("/test.Classes/sheddable").criticality(Criticality::Sheddable);
+
+impl Classes {
+    /// The service, and a permit for each call that it holds.
+    pub fn service() -> (Service, Arc<Semaphore>) {
+        let entered = Arc::new(Semaphore::new(0));
+        let classes = Self {
+            entered: entered.clone(),
+        };
+        let mut service = Service::builder("test.Classes", classes);
+        for method in [&CRITICAL, &NORMAL, &SHEDDABLE] {
+            service = service.unary(method, |classes, cx, text: String| async move {
+                if text == "hold" {
+                    classes.entered.add_permits(1);
+                    std::future::pending::<()>().await;
+                }
+                let class = cx.value::<Criticality>();
+                Ok(class.map_or_else(String::new, |class| class.to_string()))
+            });
+        }
+        (service.build(), entered)
+    }
 }
 
 /// A door that is called in this process, where time can be stopped.

@@ -101,7 +101,8 @@ pub mod methods {
     use ::tenon::rpc::Method;
 
     /// `rpc GetEproData`
-    pub static GET_EPRO_DATA: Method = Method::new("/epro.EproService/GetEproData");
+    pub static GET_EPRO_DATA: Method = Method::new("/epro.EproService/GetEproData")
+        .criticality(::tenon::rpc::Criticality::Sheddable);
 }
 
 /// `message GetEproDataReq`

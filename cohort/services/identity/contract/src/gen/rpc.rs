@@ -140,7 +140,8 @@ pub mod methods {
     pub static GET_ACCOUNT: Method = Method::new("/identity.IdentityService/GetAccount");
 
     /// `rpc GetKeys`
-    pub static GET_KEYS: Method = Method::new("/identity.IdentityService/GetKeys");
+    pub static GET_KEYS: Method = Method::new("/identity.IdentityService/GetKeys")
+        .criticality(::tenon::rpc::Criticality::Critical);
 }
 
 /// A role in one study and, where a site is given, at one site only.

@@ -219,16 +219,19 @@ pub mod methods {
 
     /// `rpc getPatientsByTrial`
     pub static GET_PATIENTS_BY_TRIAL: Method =
-        Method::new("/patient.PatientService/getPatientsByTrial");
+        Method::new("/patient.PatientService/getPatientsByTrial")
+            .criticality(::tenon::rpc::Criticality::Sheddable);
 
     /// `rpc GetPatientInfo`
     pub static GET_PATIENT_INFO: Method = Method::new("/patient.PatientService/GetPatientInfo");
 
     /// `rpc GetStanding`
-    pub static GET_STANDING: Method = Method::new("/patient.PatientService/GetStanding");
+    pub static GET_STANDING: Method = Method::new("/patient.PatientService/GetStanding")
+        .criticality(::tenon::rpc::Criticality::Critical);
 
     /// `rpc CountEnrolled`
-    pub static COUNT_ENROLLED: Method = Method::new("/patient.PatientService/CountEnrolled");
+    pub static COUNT_ENROLLED: Method = Method::new("/patient.PatientService/CountEnrolled")
+        .criticality(::tenon::rpc::Criticality::Sheddable);
 }
 
 /// `message PatientInfo`

@@ -177,13 +177,15 @@ pub mod methods {
     use ::tenon::rpc::Method;
 
     /// `rpc GetProgress`
-    pub static GET_PROGRESS: Method = Method::new("/trial.TrialService/GetProgress");
+    pub static GET_PROGRESS: Method = Method::new("/trial.TrialService/GetProgress")
+        .criticality(::tenon::rpc::Criticality::Sheddable);
 
     /// `rpc GetSite`
     pub static GET_SITE: Method = Method::new("/trial.TrialService/GetSite");
 
     /// `rpc GetAssignment`
-    pub static GET_ASSIGNMENT: Method = Method::new("/trial.TrialService/GetAssignment");
+    pub static GET_ASSIGNMENT: Method = Method::new("/trial.TrialService/GetAssignment")
+        .criticality(::tenon::rpc::Criticality::Critical);
 }
 
 /// `message GetProgressReq`

@@ -330,7 +330,9 @@ pub mod methods {
     pub static GET_PATIENT: Method = Method::new("/patient.v1.PatientService/getPatient");
 
     /// `rpc PutVisit`
-    pub static PUT_VISIT: Method = Method::new("/patient.v1.PatientService/PutVisit");
+    pub static PUT_VISIT: Method = Method::new("/patient.v1.PatientService/PutVisit")
+        .idempotent()
+        .criticality(::tenon::rpc::Criticality::Critical);
 
     /// `rpc GetStatus`
     pub static GET_STATUS: Method = Method::new("/patient.v1.PatientService/GetStatus");
@@ -339,7 +341,8 @@ pub mod methods {
     pub static PING: Method = Method::new("/patient.v1.PatientService/Ping");
 
     /// `rpc ListPages`
-    pub static LIST_PAGES: Method = Method::new("/patient.v1.PatientService/ListPages");
+    pub static LIST_PAGES: Method = Method::new("/patient.v1.PatientService/ListPages")
+        .criticality(::tenon::rpc::Criticality::Sheddable);
 
     /// `rpc Purge`
     pub static PURGE: Method = Method::new("/patient.v1.PatientAdmin/Purge");
