@@ -131,8 +131,8 @@ pub static BODY_TOO_LARGE: Entry = Entry::new(
 pub static BODY_TOO_SLOW: Entry = Entry::new(
     "BODY_TOO_SLOW",
     Code::DeadlineExceeded,
-    "the request body came too slowly; send it at 512 bytes a second at least",
-    "请求体传输过慢，至少应为每秒 512 字节",
+    "the request body did not come in time; send it whole, at 512 bytes a second at least",
+    "请求体未及时到达，请完整发送，至少为每秒 512 字节",
 )
 .http(408);
 /// The body's content type or encoding is none that the route takes.

@@ -49,6 +49,8 @@ const PROTECTION: f64 = 5.0;
 const FORCED_PASS: Duration = Duration::from_secs(1);
 /// The forced pass comes at most 1,024 times sooner: 1 ms.
 const HALVINGS_MAX: u32 = 10;
+/// What the error of a peer is called that told nothing but its code.
+const NAMELESS: &str = "RESOURCE_EXHAUSTED";
 /// So many successes in a row, after refusals, forget what failed before them.
 pub const CLOSE_AFTER: u32 = 10;
 
@@ -340,7 +342,7 @@ impl From<Rejected> for Error {
 /// Which errors are failures of the one that was called: a set of codes.
 ///
 /// Whatever the set says, a call that its caller cancelled counts as nothing, and so does one
-/// that was refused for its caller's rate: both say something about the caller alone.
+/// that failed by what its caller did (a 4xx): both say something about the caller alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failures(u32);
 
@@ -376,12 +378,21 @@ impl Failures {
     pub fn verdict(self, error: &Error) -> Verdict {
         if error.status() == Code::Cancelled || error.is(&catalogue::RATE_LIMITED) {
             Verdict::Nothing
-        } else if self.contains(error.status()) {
-            Verdict::Failure
-        } else {
+        } else if !self.contains(error.status()) {
             Verdict::Success
+        } else if blames_caller(error) {
+            Verdict::Nothing
+        } else {
+            Verdict::Failure
         }
     }
+}
+
+/// Whether the error is told as a 4xx: the caller asked too often or for too much, or its body did
+/// not come. Else one caller could close a route for everybody by asking on. Peers that tell no
+/// name beside the code (go-zero's) mean by `RESOURCE_EXHAUSTED` that they are overloaded.
+fn blames_caller(error: &Error) -> bool {
+    error.http_status() < 500 && error.code() != NAMELESS
 }
 
 impl Default for Failures {

@@ -355,7 +355,7 @@ impl Stage {
 
     /// Whether more is in flight than is no queue, as it was when the queue began, and for how
     /// long that has stood.
-    fn queue(&self, best: &Best, now: u64) -> Option<Queue> {
+    fn queue(&self, best: &Best, now: u64) -> Option<Standing> {
         let began = self.standing.load(Relaxed);
         let most = if began == 0 {
             at_least_min(best.flight() * STANDING)
@@ -373,14 +373,14 @@ impl Stage {
             self.standing.store(now.max(1), Relaxed);
             return None;
         }
-        Some(Queue {
+        Some(Standing {
             most,
             stood: Duration::from_nanos(now.saturating_sub(began)),
         })
     }
 
     /// Rule 3: how many may be in flight.
-    fn slow(&self, queue: &Queue, best: &Best, tick: u64, patience: Duration) -> usize {
+    fn slow(&self, queue: &Standing, best: &Best, tick: u64, patience: Duration) -> usize {
         let long = best.time.map_or(patience, |time| {
             let twice = Duration::from_secs_f64(time * 2.0);
             twice.max(STANDING_MIN).min(patience)
@@ -436,8 +436,8 @@ impl Stage {
     }
 }
 
-/// A queue that stands: how many in flight would be none, and since when there are more.
-struct Queue {
+/// What stands in flight: how many would be no queue, and since when there are more.
+struct Standing {
     most: usize,
     stood: Duration,
 }

@@ -8,7 +8,7 @@
 use std::{future::Future, time::Duration};
 
 use proptest::prelude::*;
-use tenon_core::{Code, Error, catalogue};
+use tenon_core::{Code, Entry, Error, catalogue};
 use tenon_resilience::{
     Breaker, Failures, Random,
     breaker::{CLOSE_AFTER, Verdict},
@@ -220,13 +220,15 @@ fn a_third_of_failures_is_borne_and_a_handful_of_calls_never_opens_it() {
     });
 }
 
+static DELAYED: Entry = Entry::new("DELAYED", Code::ResourceExhausted, "too often", "过于频繁");
+
 #[test]
 fn what_its_caller_caused_never_counts() {
     paused(async {
         let breaker = Breaker::new("test");
         let all = Failures::of(&[Code::Cancelled, Code::ResourceExhausted]);
         for _ in 0..100 {
-            for error in [&catalogue::CANCELLED, &catalogue::RATE_LIMITED] {
+            for error in [&catalogue::CANCELLED, &catalogue::RATE_LIMITED, &DELAYED] {
                 let outcome = Err::<(), _>(error.error());
                 breaker.admit().unwrap().record(all, &outcome);
             }
@@ -236,6 +238,11 @@ fn what_its_caller_caused_never_counts() {
         let verdict = |error: Error| Failures::DEFAULT.verdict(&error);
         assert_eq!(verdict(catalogue::INTERNAL.error()), Verdict::Failure);
         assert_eq!(verdict(catalogue::OVERLOADED.error()), Verdict::Failure);
+        let full = DELAYED.error().http(507);
+        assert_eq!(verdict(full), Verdict::Failure, "the disk is no caller's");
+        let code = Code::ResourceExhausted;
+        let nameless = Error::remote("RESOURCE_EXHAUSTED".into(), code, "".into(), "".into());
+        assert_eq!(verdict(nameless), Verdict::Failure);
         assert_eq!(
             verdict(catalogue::DEADLINE_EXCEEDED.error()),
             Verdict::Failure

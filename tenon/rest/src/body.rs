@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicU8, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -39,13 +39,20 @@ const DISCARD_BYTES: u64 = 64 << 10;
 /// How long it may take to come: it was sent with its head, or the client is slow.
 const DISCARD_TIME: Duration = Duration::from_millis(100);
 
-/// Knows whether the body of a request was read to its end.
+/// How far the body of a request is, as [`Reading`] keeps it: not asked for, or some of it came.
+const BEGUN: u8 = 0;
+/// Asked for, and the client has not sent it.
+const AWAITED: u8 = 1;
+/// Read to its end.
+const ENDED: u8 = 2;
+
+/// Knows whether the body of a request was read to its end, and whether it is waited for.
 ///
 /// A connection whose request was answered before that cannot carry another one, and the server
 /// closes it. Without being told, a client that keeps connections sends somebody else's next
 /// request into that close.
 #[derive(Debug, Clone)]
-pub(crate) struct Reading(Option<Arc<AtomicBool>>);
+pub(crate) struct Reading(Option<Arc<AtomicU8>>);
 
 impl Reading {
     /// Watches the body of a request, once [`limit`] has been laid on it.
@@ -54,19 +61,28 @@ impl Reading {
         Self((!empty).then(Arc::default))
     }
 
-    fn end(&self) {
-        if let Some(ended) = &self.0 {
-            ended.store(true, Relaxed);
+    fn is(&self, state: u8) -> bool {
+        self.0.as_ref().map_or(ENDED, |now| now.load(Relaxed)) == state
+    }
+
+    fn set(&self, state: u8) {
+        if let Some(now) = &self.0 {
+            now.store(state, Relaxed);
         }
     }
 
-    fn has_ended(&self) -> bool {
-        self.0.as_ref().is_none_or(|ended| ended.load(Relaxed))
+    /// Why a request did not end in time: its client did not send what was waited for, or the
+    /// operation is slow.
+    pub(crate) fn late(&self) -> Error {
+        match self.is(AWAITED) {
+            true => catalogue::BODY_TOO_SLOW.error(),
+            false => catalogue::DEADLINE_EXCEEDED.error(),
+        }
     }
 
     /// Tells the client of a response that its connection closes, if it does.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
-        if !self.has_ended() {
+        if !self.is(ENDED) {
             headers.insert(
                 header::CONNECTION,
                 const { HeaderValue::from_static("close") },
@@ -129,7 +145,7 @@ pub(crate) async fn discard(request: Request, reading: &Reading) {
                 return;
             }
         }
-        reading.end();
+        reading.set(ENDED);
     };
     let _ = tokio::time::timeout(DISCARD_TIME, to_its_end).await;
 }
@@ -140,7 +156,7 @@ pub(crate) async fn discard(request: Request, reading: &Reading) {
 pub async fn pass_over(request: Request) -> bool {
     let reading = Reading::of(&request);
     discard(request, &reading).await;
-    reading.has_ended()
+    reading.is(ENDED)
 }
 
 /// The head and the whole body of a request that no route of a [`crate::Door`] takes: not more
@@ -343,17 +359,19 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            self.reading.set(AWAITED);
             ready!(self.pace.poll_late(cx));
             return Poll::Ready(Some(Err(catalogue::BODY_TOO_SLOW.error().into())));
         };
         let Some(frame) = frame else {
-            self.reading.end();
+            self.reading.set(ENDED);
             return Poll::Ready(None);
         };
+        self.reading.set(BEGUN);
         let frame = frame?;
         // Who knows the length does not ask for what comes after the last piece.
         if self.body.is_end_stream() {
-            self.reading.end();
+            self.reading.set(ENDED);
         }
         let came = frame.data_ref().map_or(0, |data| data.len() as u64);
         self.pace.came(came);

@@ -20,8 +20,7 @@ use http::{HeaderMap, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::{
-    Context, Error, PeerIdentity, Result, TraceContext, catalogue, context::CancelGuard, panics,
-    trace::within,
+    Context, Error, PeerIdentity, Result, TraceContext, context::CancelGuard, panics, trace::within,
 };
 use tenon_net::Readable;
 use tenon_profile::{Label, handler, labelled};
@@ -134,7 +133,7 @@ impl Onion {
         let work = handler(self.endpoint.call(cx, request));
         let outcome = match tokio::time::timeout_at(deadline, work).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => Err(catalogue::DEADLINE_EXCEEDED.error()),
+            Err(_elapsed) => Err(visit.reading.late()),
         };
         if outcome.as_ref().is_ok_and(events::stands_in) {
             visit.held = Some((flight, permit));

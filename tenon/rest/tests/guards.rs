@@ -9,6 +9,7 @@
 mod door;
 
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
@@ -17,10 +18,11 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
-use door::{Answer, Issuer, ask, get};
+use axum::{Router, body::Body};
+use door::{Answer, Issuer, ask, get, post, send};
 use http::request::Builder;
-use tenon_core::{Result, catalogue, config::RestConfig};
+use serde_json::Value;
+use tenon_core::{Code, Entry, Result, catalogue, config::RestConfig};
 use tenon_net::Peer;
 use tenon_rest::{Auth, Criticality, Door, Method, Route, Routes};
 use tokio::sync::Notify;
@@ -211,6 +213,37 @@ async fn a_failing_route_is_refused_by_its_breaker_and_the_others_are_not() {
             "deadline"
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_refuses_its_caller_stays_open_for_the_others() {
+    static DELAYED: Entry = Entry::new("DELAYED", Code::ResourceExhausted, "too often", "过于频繁");
+    static REFUSES: Route = Route::new(Method::Get, "/refuses", "refuses");
+    let refusing = Routes::new(()).route(&REFUSES, |_, _, _req: ()| async {
+        Err::<&str, _>(DELAYED.error())
+    });
+    let router = door::door(refusing.build()).router().unwrap();
+    let codes = statuses(&router, 200, || get("/refuses")).await;
+    assert!(codes.iter().all(|code| code == "DELAYED"), "{codes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_do_not_come_close_no_route() {
+    static TAKES: Route =
+        Route::new(Method::Post, "/takes", "takes").timeout(Duration::from_millis(100));
+    let takes = Routes::new(()).route(&TAKES, |_, _, body: Value| async move { Ok(body) });
+    let router = door::door(takes.build()).router().unwrap();
+    for _ in 0..60 {
+        let never = futures_util::stream::pending::<Result<&str, Infallible>>();
+        let request = post("/takes").body(Body::from_stream(never)).unwrap();
+        let answer = send(&router, request).await;
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.code()),
+            (408, "BODY_TOO_SLOW")
+        );
+    }
+    let whole = post("/takes").body(Body::from("1")).unwrap();
+    assert_eq!(send(&router, whole).await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
