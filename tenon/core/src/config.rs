@@ -66,12 +66,23 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
 /// # Errors
 /// The text is not YAML or does not fit `T`.
 pub fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, ConfigError> {
-    serde_saphyr::from_str(text).map_err(|cause| ConfigError {
-        path: path.to_owned(),
+    serde_saphyr::from_str(text).map_err(|cause| {
         // A snippet of the file could show a secret that stands beside the problem.
-        problem: with_nearest_key(&cause.without_snippet().to_string()),
+        let problem = cause.without_snippet().to_string();
+        let problem = match text.trim_start() {
+            "" => EMPTY.to_owned(),
+            _ => with_nearest_key(&problem.replace(FOR_PROGRAMMERS, "")),
+        };
+        ConfigError::new(path, problem)
     })
 }
+
+/// Said of a file that holds nothing, where keys are needed: it was cut off, or never written.
+const EMPTY: &str = "the file is empty; expected the keys of the service";
+
+/// What the YAML library advises in its error on a key that stands twice: to the author of a
+/// program, and to nobody who wrote a file.
+const FOR_PROGRAMMERS: &str = ", set DuplicateKeyPolicy in Options if acceptable";
 
 /// A configuration file that cannot be used, with what to do about it.
 #[derive(Debug)]
@@ -214,7 +225,11 @@ mod tests {
 
     #[test]
     fn duplicate_keys_and_missing_files_are_errors() {
-        assert!(read("name: a\nname: b\n").is_err());
+        let twice = read("name: a\nname: b\n").unwrap_err();
+        assert!(
+            twice.ends_with("duplicate mapping key: name at line 2, column 1"),
+            "{twice}"
+        );
         let error = load::<Config>(Path::new("no/such.yaml"))
             .unwrap_err()
             .to_string();
@@ -222,6 +237,17 @@ mod tests {
             error.contains("no/such.yaml") && error.contains("--config"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_called_empty() {
+        for text in ["", "\n  \n"] {
+            let error = read(text).unwrap_err();
+            assert!(
+                error.contains("etc/patient.yaml: the file is empty"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

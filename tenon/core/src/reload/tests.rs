@@ -143,6 +143,10 @@ async fn the_file_is_watched() {
     // The same bad content is told once.
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
     assert_eq!(reload.stats().refused, 1);
+    // One that cannot be read is as bad.
+    std::fs::write(&path, [0xff]).unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    assert_eq!(reload.stats().refused, 2);
     assert_eq!(log.load().level, LogLevel::Trace);
     watching.abort();
     std::fs::remove_dir_all(&folder).unwrap();

@@ -3,7 +3,7 @@
 //! The content and not the time of change is compared, because a mounted volume, an editor and a
 //! copy each treat times and inodes in their own way.
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, sync::atomic::Ordering, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -63,7 +63,10 @@ impl Reload {
     fn change(&self, path: &std::path::Path, text: &Result<String, String>, asked: bool) {
         let outcome = match text {
             Ok(text) => self.take(text).map_err(|problem| problem.to_string()),
-            Err(problem) => Err(format!("configuration {}: {problem}", path.display())),
+            Err(problem) => {
+                self.inner.refused.fetch_add(1, Ordering::Relaxed);
+                Err(format!("configuration {}: {problem}", path.display()))
+            }
         };
         let path = path.display();
         match outcome {
