@@ -109,7 +109,10 @@ impl Guard {
         if let Some(limits) = limits {
             self.check_address_and_route(limits, now, quota).await?;
         }
-        let entered = self.gate.enter_held(now, readable).await;
+        let entered = self
+            .gate
+            .enter_held(self.gate.criticality(), now, readable)
+            .await;
         entered.map_err(|refusal| self.refuse(refusal))
     }
 
