@@ -6,8 +6,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::json;
 use tenon::{
-    App, Context, Error, Json, Process, Request, Result, Runtime,
-    config::{AdminConfig, RestConfig},
+    App, Context, Error, Json, Process, Request, Result, Runtime, Service,
+    config::{AdminConfig, RestConfig, RpcConfig},
+    rpc::{Criticality, Method},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -118,6 +119,50 @@ async fn readiness_flips_and_the_process_ends_when_told() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn methods_of_the_grpc_door_stand_in_the_table_of_routes() {
+    static SUBMIT: Method = Method::new("/test.Notes/submit")
+        .idempotent()
+        .criticality(Criticality::Critical);
+    let notes = tenon::rpc::Service::builder("test.Notes", ())
+        .unary(&SUBMIT, |_, _, _: ()| async { Ok(()) })
+        .build();
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let rpc = RpcConfig {
+        listen: any,
+        timeout: Duration::from_secs(7),
+        ..RpcConfig::default()
+    };
+    let admin = AdminConfig {
+        listen: any,
+        ..AdminConfig::default()
+    };
+    let runtime = Runtime::default();
+    let open = Service::new("notes")
+        .rpc(rpc, notes)
+        .open(&runtime)
+        .unwrap();
+    let process = open.serve(Process::new(runtime)).unwrap().admin(admin);
+    let running = process.start().await.unwrap();
+    let answer = get(running.address("admin").unwrap(), "/routes").await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let table: serde_json::Value = serde_json::from_str(body).unwrap();
+    let row = |path: &str| {
+        let rows = table.as_array().unwrap().iter();
+        rows.clone()
+            .find(|row| row["path"] == path)
+            .unwrap()
+            .clone()
+    };
+    let expected = json!({
+        "service": "notes", "method": "gRPC", "path": "/test.Notes/submit",
+        "criticality": "critical", "idempotent": true, "streams": false,
+        "timeout_ms": 7000, "guarded": true,
+    });
+    assert_eq!(row("/test.Notes/submit"), expected);
+    assert_eq!(row("/grpc.health.v1.Health/Check")["guarded"], false);
 }
 
 #[tokio::test]
