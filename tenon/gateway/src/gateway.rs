@@ -392,3 +392,19 @@ impl Service<Request> for Gateway {
         Box::pin(async move { Ok(gateway.serve(request).await) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_every_request_takes_before_its_route_is_small() {
+        let gateway = Gateway::new(&GatewayConfig::default(), None).unwrap();
+        let serving = gateway.serve(Request::new(Body::empty()));
+        let bytes = size_of_val(&serving);
+        assert!(bytes <= 4 << 10, "{bytes} bytes for each request in flight");
+        println!("{bytes} bytes");
+    }
+}
