@@ -37,10 +37,14 @@ impl PersonClient {
     }
 
     /// Calls the service across the network.
-    pub fn remote(channel: ::tenon::rpc::Channel) -> Self {
-        Self {
-            inner: ::tenon::rpc::Client::remote(channel),
-        }
+    ///
+    /// # Errors
+    /// The settings of the channel name a method that the contract does not have.
+    pub fn remote(
+        channel: ::tenon::rpc::Channel,
+    ) -> ::tenon::Result<Self, ::tenon::config::ConfigError> {
+        let inner = ::tenon::rpc::Client::remote(channel, METHODS)?;
+        Ok(Self { inner })
     }
 
     /// Counts local calls in `metrics`; a channel counts its own.
@@ -84,6 +88,9 @@ impl<S: PersonService> DynPersonService for S {
 /// The descriptors of the contract, for reflection: a packed
 /// `google.protobuf.FileDescriptorSet` in base64.
 pub static DESCRIPTOR: &str = include_str!("descriptor.txt");
+
+/// Every method of the contract: what the settings of a client may name.
+pub static METHODS: &[&::tenon::rpc::Method] = &[&methods::GET];
 
 /// The methods as they stand on the wire.
 pub mod methods {
