@@ -102,6 +102,7 @@ pub mod methods {
 
     /// `rpc GetEproData`
     pub static GET_EPRO_DATA: Method = Method::new("/epro.EproService/GetEproData")
+        .idempotent()
         .criticality(::tenon::rpc::Criticality::Sheddable);
 }
 

@@ -137,10 +137,12 @@ pub mod methods {
     use ::tenon::rpc::Method;
 
     /// `rpc GetAccount`
-    pub static GET_ACCOUNT: Method = Method::new("/identity.IdentityService/GetAccount");
+    pub static GET_ACCOUNT: Method =
+        Method::new("/identity.IdentityService/GetAccount").idempotent();
 
     /// `rpc GetKeys`
     pub static GET_KEYS: Method = Method::new("/identity.IdentityService/GetKeys")
+        .idempotent()
         .criticality(::tenon::rpc::Criticality::Critical);
 }
 

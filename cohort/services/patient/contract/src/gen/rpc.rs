@@ -220,17 +220,21 @@ pub mod methods {
     /// `rpc getPatientsByTrial`
     pub static GET_PATIENTS_BY_TRIAL: Method =
         Method::new("/patient.PatientService/getPatientsByTrial")
+            .idempotent()
             .criticality(::tenon::rpc::Criticality::Sheddable);
 
     /// `rpc GetPatientInfo`
-    pub static GET_PATIENT_INFO: Method = Method::new("/patient.PatientService/GetPatientInfo");
+    pub static GET_PATIENT_INFO: Method =
+        Method::new("/patient.PatientService/GetPatientInfo").idempotent();
 
     /// `rpc GetStanding`
     pub static GET_STANDING: Method = Method::new("/patient.PatientService/GetStanding")
+        .idempotent()
         .criticality(::tenon::rpc::Criticality::Critical);
 
     /// `rpc CountEnrolled`
     pub static COUNT_ENROLLED: Method = Method::new("/patient.PatientService/CountEnrolled")
+        .idempotent()
         .criticality(::tenon::rpc::Criticality::Sheddable);
 }
 

@@ -178,13 +178,15 @@ pub mod methods {
 
     /// `rpc GetProgress`
     pub static GET_PROGRESS: Method = Method::new("/trial.TrialService/GetProgress")
+        .idempotent()
         .criticality(::tenon::rpc::Criticality::Sheddable);
 
     /// `rpc GetSite`
-    pub static GET_SITE: Method = Method::new("/trial.TrialService/GetSite");
+    pub static GET_SITE: Method = Method::new("/trial.TrialService/GetSite").idempotent();
 
     /// `rpc GetAssignment`
     pub static GET_ASSIGNMENT: Method = Method::new("/trial.TrialService/GetAssignment")
+        .idempotent()
         .criticality(::tenon::rpc::Criticality::Critical);
 }
 
