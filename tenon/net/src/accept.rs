@@ -10,6 +10,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
@@ -18,6 +19,9 @@ use crate::{Options, connection::Connection, socket};
 
 /// The longest wait after the process ran out of descriptors.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a door says that it is full: it may become so with each connection that ends.
+const FULL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Serves the listener until the process was told to stop and what was in flight has ended.
 ///
@@ -58,6 +62,7 @@ where
             options.max_connections.clamp(1, Semaphore::MAX_PERMITS),
         )),
         pause: Duration::ZERO,
+        told: None,
     };
     loop {
         let (tcp, peer, place) = tokio::select! {
@@ -115,12 +120,17 @@ struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
     pause: Duration,
+    /// When it last said that it is full.
+    told: Option<Instant>,
 }
 
 impl Door {
     /// The next connection, once there is a place for it.
     async fn accept(&mut self) -> (TcpStream, std::net::SocketAddr, OwnedSemaphorePermit) {
         loop {
+            if self.places.available_permits() == 0 {
+                self.tell_full();
+            }
             let Ok(place) = self.places.clone().acquire_owned().await else {
                 // The semaphore is never closed.
                 std::future::pending::<()>().await;
@@ -136,6 +146,19 @@ impl Door {
                 Err(cause) => self.rest(&cause).await,
             }
         }
+    }
+
+    /// Who is kept out sees silence; without this line so does whoever looks for the reason.
+    fn tell_full(&mut self) {
+        if self.told.is_some_and(|told| told.elapsed() < FULL_AGAIN) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        let address = self.listener.local_addr().ok().map(tracing::field::display);
+        tracing::warn!(
+            address,
+            "all connections that this door may have are open; further ones wait until one ends"
+        );
     }
 
     /// Descriptors or memory ran out: those who are inside free them, not a busy loop.

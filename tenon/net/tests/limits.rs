@@ -1,11 +1,17 @@
 //! Limits of time and number, and the end of a server.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failure here is the failure of a test"
+)]
 
 #[path = "support/server.rs"]
 mod server;
 
 use std::{
     future::pending,
+    io,
     process::Command,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -95,7 +101,11 @@ async fn a_client_that_does_not_read_its_answer_is_cut() {
 }
 
 #[tokio::test]
-async fn further_connections_wait_until_one_ends() {
+async fn further_connections_wait_until_one_ends_and_the_log_says_so() {
+    let log = Log::default();
+    let lines = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || lines.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
     let options = Options {
         max_connections: 1,
         ..patient()
@@ -114,6 +124,30 @@ async fn further_connections_wait_until_one_ends() {
     drop(first);
     let head = within(SOON, "serving the second connection", second.head()).await;
     assert!(head.starts_with("http/1.1 200"));
+    let told = log.text();
+    assert_eq!(told.matches("further ones wait").count(), 1, "{told}");
+    assert!(told.contains(&server.addr.to_string()), "{told}");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
