@@ -1,10 +1,17 @@
 //! Logs: one line an event, on standard error or in a file that is ended by size and day, as JSON
-//! for machines or coloured for people.
+//! for machines or as text for people, with colours at a terminal.
 //!
 //! A line never holds a request: lines go into a bounded buffer, and one thread writes them
 //! ([`stats`] says how many did not fit). The level may change while the process runs.
 
-use std::{fmt, io, panic, sync::OnceLock, thread, time::Duration};
+use std::{
+    env, fmt,
+    io::{self, IsTerminal},
+    panic,
+    sync::OnceLock,
+    thread,
+    time::Duration,
+};
 
 use tenon_core::{
     Reload,
@@ -58,12 +65,18 @@ pub fn init_logs(config: &LogConfig) -> Result<(), LogError> {
         None => Sink::start(StandardError, gate.clone()),
     };
     let sink = sink.map_err(LogError::Thread)?;
-    subscriber(config.format, gate.clone(), sink.clone())
+    subscriber(config.format, colours(config), gate.clone(), sink.clone())
         .try_init()
         .map_err(|_| LogError::Taken)?;
     let _ = LOG.set(Log { gate, sink });
     panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Whether somebody sees colours: in a file they are noise. `NO_COLOR` is a convention of terminals.
+fn colours(config: &LogConfig) -> bool {
+    let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    config.file.is_none() && io::stderr().is_terminal() && !unwanted
 }
 
 /// The level that is written now; `None` where [`init_logs`] was not called.
@@ -146,7 +159,12 @@ impl fmt::Display for LogError {
 
 impl std::error::Error for LogError {}
 
-fn subscriber<W>(format: LogFormat, gate: Gate, writer: W) -> impl Subscriber + Send + Sync + use<W>
+fn subscriber<W>(
+    format: LogFormat,
+    colours: bool,
+    gate: Gate,
+    writer: W,
+) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -157,6 +175,7 @@ where
             .boxed(),
         LogFormat::Pretty => tracing_subscriber::fmt::layer()
             .event_format(PrettyLine)
+            .with_ansi(colours)
             .with_writer(writer)
             .boxed(),
     };
@@ -204,7 +223,7 @@ mod tests {
         let captured = Captured::default();
         let writer = captured.clone();
         let gate = Gate::new(level, LogConfig::default().repeats_max);
-        let subscriber = subscriber(format, gate, move || writer.clone());
+        let subscriber = subscriber(format, true, gate, move || writer.clone());
         tracing::subscriber::with_default(subscriber, work);
         let bytes = captured.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
@@ -345,7 +364,7 @@ mod tests {
         let captured = Captured::default();
         let writer = captured.clone();
         let gate = Gate::new(LogLevel::Info, 0);
-        let subscriber = subscriber(LogFormat::Json, gate.clone(), move || writer.clone());
+        let subscriber = subscriber(LogFormat::Json, false, gate.clone(), move || writer.clone());
         tracing::subscriber::with_default(subscriber, || {
             for level in [LogLevel::Info, LogLevel::Debug, LogLevel::Error] {
                 gate.set_level(level);

@@ -9,7 +9,10 @@ use std::{
 };
 
 use serde_json::Value;
-use tenon_core::{config::LogConfig, panics};
+use tenon_core::{
+    config::{LogConfig, LogFormat},
+    panics,
+};
 use tenon_telemetry::{init_logs, logs};
 
 /// Set for the child alone.
@@ -82,4 +85,25 @@ fn lines_go_to_standard_error_and_a_panic_is_logged_without_its_payload() {
     );
     assert!(!text.contains(CANARY), "{text}");
     assert!(second["error"].as_str().unwrap().contains("already"));
+}
+
+#[test]
+fn lines_for_people_have_no_colours_where_there_is_no_terminal() {
+    if env::var_os(CHILD).is_some() {
+        let config = LogConfig {
+            format: LogFormat::Pretty,
+            ..LogConfig::default()
+        };
+        init_logs(&config).unwrap();
+        tracing::info!(target: "access", status = 200, "served");
+        return logs::flush();
+    }
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("lines_for_people_have_no_colours_where_there_is_no_terminal")
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(child.stderr).unwrap();
+    assert!(text.contains("access served status=200\n"), "{text:?}");
 }

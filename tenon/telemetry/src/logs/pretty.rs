@@ -16,7 +16,7 @@ use tracing_subscriber::{
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// A line with colours.
+/// A line, with colours where its writer takes them.
 pub(super) struct PrettyLine;
 
 impl<S, N> FormatEvent<S, N> for PrettyLine
@@ -31,17 +31,21 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let metadata = event.metadata();
-        writer.write_str(DIM)?;
-        SystemTime.format_time(&mut writer)?;
         let level = metadata.level();
-        write!(writer, "{PLAIN} {}{level:>5}{PLAIN} ", colour(level))?;
-        write!(writer, "{DIM}{}{PLAIN} ", metadata.target())?;
+        let (dim, shade, plain) = match writer.has_ansi_escapes() {
+            true => (DIM, colour(level), PLAIN),
+            false => ("", "", ""),
+        };
+        writer.write_str(dim)?;
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, "{plain} {shade}{level:>5}{plain} ")?;
+        write!(writer, "{dim}{}{plain} ", metadata.target())?;
         cx.format_fields(writer.by_ref(), event)?;
         let named = metadata.fields().field("trace_id").is_some();
         if !named && let Some(id) = trace::current_id() {
             write!(
                 writer,
-                " {DIM}trace_id={}{PLAIN}",
+                " {dim}trace_id={}{plain}",
                 str::from_utf8(&id).unwrap_or_default()
             )?;
         }
