@@ -130,6 +130,8 @@ impl Profile {
         addresses.sort_unstable();
         addresses.dedup();
         let names = symbols::look_up(&images, &addresses);
+        let of_program = |address: &u64| symbols::image_of(&images, *address) == Some(0);
+        let asked = addresses.iter().any(of_program);
         let locations = self.add_locations(&addresses, &images, &names);
         self.images = images;
         self.known = names.known;
@@ -144,7 +146,8 @@ impl Profile {
                 labels: stack.labels,
             });
         }
-        if self.known.first().is_some_and(|program| !program.functions) {
+        // Of an idle program nothing is asked, and its file was not read.
+        if asked && self.known.first().is_some_and(|program| !program.functions) {
             self.comments.push(
                 "no symbols: set strip = false and debug = \"limited\" in the release profile"
                     .to_owned(),

@@ -318,3 +318,15 @@ async fn a_thread_stuck_in_a_lock_and_a_request_in_flight_are_seen() {
 fn stuck_in_a_lock(lock: &std::sync::Mutex<()>) {
     drop(black_box(lock.lock()));
 }
+
+/// Its file is read only for the addresses of samples.
+#[tokio::test]
+async fn a_window_without_samples_says_nothing_of_missing_symbols() {
+    let answer = profiler()
+        .answer(ask("profile", "seconds=0.01"), pending())
+        .await;
+    let profile = read(answer.body());
+    for comment in &profile.raw.comment {
+        assert!(!profile.text(*comment).contains("symbols"));
+    }
+}
