@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 /// Services from contracts: REST from `.api`, gRPC from `.proto`.
 #[derive(Debug, Parser)]
-#[command(name = "tenon", version, about, arg_required_else_help = true)]
+#[command(name = "tenon", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
