@@ -172,19 +172,23 @@ fn write(manifest: &Manifest, parts: &Path, out: &Path) -> Result<u64> {
 fn unpack(from: &Path, to: &Path) -> Result<Manifest> {
     let mut tar = tar::Archive::new(File::open(from)?);
     let mut entries = tar.entries()?;
-    let first = entries.next().context("it is empty")??;
-    let is_manifest = first.path()?.as_ref() == Path::new(MANIFEST);
-    ensure!(
-        is_manifest,
-        "it is no backup of cohort: it does not begin with {MANIFEST}"
-    );
+    // The reader's own errors are not told: they show bytes of what may be anybody's file.
+    let first = match entries.next() {
+        None => bail!("it is empty"),
+        Some(Ok(first)) if first.path()?.as_ref() == Path::new(MANIFEST) => first,
+        _ => bail!(
+            "it is no backup of cohort: it does not begin with {MANIFEST}; give the file that `cohort backup` wrote"
+        ),
+    };
     let mut text = Vec::new();
     first.take(MANIFEST_MAX).read_to_end(&mut text)?;
     let manifest = Manifest::read(&text)?;
     DirBuilder::new().mode(0o700).create(to.join("keys"))?;
     let mut missing: Vec<&Part> = manifest.parts.iter().collect();
     for entry in entries {
-        let mut entry = entry?;
+        let Ok(mut entry) = entry else {
+            bail!("it is damaged: one of its parts begins with no header");
+        };
         let path = entry.path()?.into_owned();
         let listed = missing
             .iter()

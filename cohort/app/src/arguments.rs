@@ -88,13 +88,13 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) demo: bool,
     /// Where the REST interface of all services listens; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// Where the progress service listens. It asks nobody for a token.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081", value_parser = address)]
     pub(crate) progress: SocketAddr,
     /// Where health, metrics and the route table are.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8889")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8889", value_parser = address)]
     pub(crate) admin: SocketAddr,
     /// Speak plaintext also on addresses that other machines reach: something with TLS stands before.
     #[arg(long, conflicts_with = "tls_cert")]
@@ -123,6 +123,12 @@ pub(crate) struct Up {
     /// Read the flags, say whether they are sound, and end without touching anything else.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+/// Where a door listens.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let parsed = text.parse();
+    parsed.map_err(|_| "expected an IP address and a port up to 65535, as in 127.0.0.1:8080")
 }
 
 impl Up {

@@ -114,7 +114,9 @@ impl Folder {
             .recursive(true)
             .mode(0o700)
             .create(&self.path);
-        made.with_context(|| format!("the data folder {shown} cannot be made"))?;
+        made.with_context(|| {
+            format!("the data folder {shown} cannot be made; choose with --data a folder that this user may write to")
+        })?;
         let unreadable = || format!("the data folder {shown} cannot be read");
         let empty = is_empty(&self.path).with_context(unreadable)?;
         if !empty && !MARKS.iter().any(|name| self.path.join(name).exists()) {
@@ -148,7 +150,10 @@ fn open_lock(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let opened = options.mode(0o600).open(path);
-    opened.with_context(|| format!("the lock {} cannot be opened", path.display()))
+    opened.with_context(|| {
+        let path = path.display();
+        format!("the lock {path} cannot be opened; the data folder must be one that this user may write to")
+    })
 }
 
 /// Who holds the lock, as its file says.

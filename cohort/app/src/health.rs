@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::{Outcome, api::Api, screen};
 
 /// How long the answer may take. The probes of a process have two seconds among themselves, and
@@ -16,7 +18,10 @@ pub(crate) fn ask(admin: &str) -> anyhow::Result<Outcome> {
         false => format!("http://{admin}"),
     };
     let api = Api::new(&address, 1)?;
-    let (status, report) = api.page("/readyz", PATIENCE)?;
+    let answer = api.page("/readyz", PATIENCE).with_context(|| {
+        format!("{admin} says nothing; name the admin address of the process with --address")
+    });
+    let (status, report) = answer?;
     screen::say(report.trim_end());
     Ok(match status {
         200 => Outcome::Good,

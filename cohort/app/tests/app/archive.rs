@@ -130,11 +130,18 @@ fn a_restore_replaces_nothing_and_takes_nothing_damaged() {
     let mut flipped = whole.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
-    let text = b"not a backup at all".repeat(100);
-    let cases: [(&[u8], &str); 4] = [
+    let text = b"the letter of a patient, and no backup".repeat(100);
+    // The manifest and its blocks are sound; what follows is somebody else's.
+    let manifest = whole
+        .windows(9)
+        .position(|bytes| bytes == b"identity.")
+        .unwrap();
+    let spliced = [&whole[..manifest.next_multiple_of(512) + 512], &text].concat();
+    let cases: [(&[u8], &str); 5] = [
         (&flipped, "is damaged"),
         (&whole[..whole.len() / 3], ""),
-        (&text, ""),
+        (&text, "it is no backup of cohort"),
+        (&spliced, "it is damaged"),
         (b"", "it is empty"),
     ];
     for (bytes, part) in cases {
@@ -143,6 +150,7 @@ fn a_restore_replaces_nothing_and_takes_nothing_damaged() {
         let (_, problem) = said(&output);
         assert_eq!(output.status.code(), Some(1), "{problem}");
         assert!(problem.contains(part), "{problem}");
+        assert!(!problem.contains("patient, and"), "{problem}");
         assert!(!target.exists(), "a part of a damaged backup was left");
     }
     fs::create_dir(&target).unwrap();

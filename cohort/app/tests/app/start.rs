@@ -96,6 +96,17 @@ fn a_folder_serves_one_process_and_holds_nothing_else() {
     );
     holder.stop();
 
+    let file = folder.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    for at in [file.join("data"), file] {
+        let (_, problem) = said(&run(&["up", "--data", at.to_str().unwrap()]));
+        let shown = at.display().to_string();
+        assert!(
+            problem.contains(&shown) && problem.contains("--data"),
+            "{problem}"
+        );
+    }
+
     let home = folder.path().join("home");
     fs::create_dir(&home).unwrap();
     fs::write(home.join("letter.txt"), "mine").unwrap();
@@ -249,7 +260,13 @@ fn health_tells_whether_a_process_is_ready() {
         assert!(probes.contains(&name), "{probes:?}");
     }
     process.stop();
-    assert_eq!(run(&["health", "--admin", &admin]).status.code(), Some(1));
+    let bad = run(&["health", "--admin", &admin]);
+    assert_eq!(bad.status.code(), Some(1));
+    let (_, problem) = said(&bad);
+    assert!(
+        problem.contains(&admin) && problem.contains("--address"),
+        "{problem}"
+    );
     assert_eq!(
         run(&["health", "--admin", "ftp://x"]).status.code(),
         Some(1)
@@ -312,6 +329,8 @@ fn a_wrong_call_is_told_with_code_2() {
         &["up", "--lisen", "127.0.0.1:0"] as &[&str],
         &["serve", "nobody", "--config", "x.yaml"],
         &["up", "--batch-max", "0"],
+        &["up", "--listen", "localhost"],
+        &["up", "--admin", "127.0.0.1:80000"],
         &["import"],
         &[],
     ] {
@@ -319,6 +338,8 @@ fn a_wrong_call_is_told_with_code_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(!output.stderr.is_empty());
     }
+    let (_, problem) = said(&run(&["up", "--listen", "8080"]));
+    assert!(problem.contains("as in 127.0.0.1:8080"), "{problem}");
     let version = run(&["version"]);
     assert_eq!(version.status.code(), Some(0));
     assert_eq!(
