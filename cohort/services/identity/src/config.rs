@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tenon::config::{
     AdminConfig, AuthConfig, KeyConfig, LogConfig, RateLimitBy, RateLimitConfig,
     RegistrationConfig, RestConfig, RpcConfig, StoreConfig, TracesConfig,
@@ -18,21 +18,34 @@ pub const JWKS_FILE: &str = "jwks.json";
 /// work behind one address, and far too little to guess passwords by. Each try is 18 ms of CPU.
 pub const LOGINS_A_MINUTE: u32 = 120;
 
+/// What the limit of logins is called. A limit of this name in the configuration takes its place.
+const LOGIN: &str = "login";
+
 /// The REST door as it is without a configuration: logging in is limited.
 pub fn rest() -> RestConfig {
-    let login = RateLimitConfig {
-        name: "login".to_owned(),
+    limited(RestConfig::default())
+}
+
+/// The section, with the limit of logins if it has none of its own: who writes down where the
+/// door listens must not open it to guessers by that.
+fn rest_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RestConfig, D::Error> {
+    RestConfig::deserialize(deserializer).map(limited)
+}
+
+fn limited(mut rest: RestConfig) -> RestConfig {
+    if rest.rate_limits.iter().any(|limit| limit.name == LOGIN) {
+        return rest;
+    }
+    rest.rate_limits.push(RateLimitConfig {
+        name: LOGIN.to_owned(),
         by: RateLimitBy::Address,
         requests: LOGINS_A_MINUTE,
         per: Duration::from_secs(60),
         burst: None,
         routes: vec!["POST /api/v1/identity/login".to_owned()],
         shared: false,
-    };
-    RestConfig {
-        rate_limits: vec![login],
-        ..RestConfig::default()
-    }
+    });
+    rest
 }
 
 /// `etc/identity.yaml`.
@@ -41,8 +54,9 @@ pub fn rest() -> RestConfig {
 pub struct Config {
     /// The name of the service.
     pub name: String,
-    /// The REST door. Without this section logging in is limited, see [`rest`].
-    #[serde(default = "rest")]
+    /// The REST door. Logging in is limited to [`LOGINS_A_MINUTE`] unless a limit called `login` says
+    /// otherwise.
+    #[serde(default = "rest", deserialize_with = "rest_of")]
     pub rest: RestConfig,
     /// The gRPC door.
     #[serde(default)]

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod config;
 mod grants;
 mod keys;
 mod login;
