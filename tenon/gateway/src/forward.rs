@@ -188,7 +188,7 @@ impl Forward {
                 }
                 Err(_elapsed) => {
                     self.late(&connection, &lease);
-                    return Err(catalogue::DEADLINE_EXCEEDED.error());
+                    return Err(upload.late());
                 }
             }
         }

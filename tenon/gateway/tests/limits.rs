@@ -314,3 +314,32 @@ async fn who_is_refused_keeps_the_connection() {
         }
     }
 }
+
+/// A body that does not come is its client's doing: forty of them close the route for nobody.
+#[tokio::test]
+async fn clients_that_stall_their_bodies_close_no_route() {
+    let reading = Router::new().fallback(|body: axum::body::Bytes| async move { body });
+    let (service, metrics) = (serve(reading).await, Metrics::new());
+    let text = format!(
+        "upstreams: {{one: {{http: {{endpoints: ['{service}']}}, \
+         routes: [{{prefix: /a, timeout: 50ms}}]}}}}"
+    );
+    let config = tenon_core::config::parse(&text, "gateway.yaml".as_ref()).unwrap();
+    let gateway = Gateway::guarded(&config, &guards("{}"), Some(&metrics)).unwrap();
+    let address = serve(gateway.router()).await;
+    let stalled = (0..40).map(|_| async move {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let head = b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf";
+        socket.write_all(head).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    });
+    for answer in futures_util::future::join_all(stalled).await {
+        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+        assert!(answer.contains("BODY_TOO_SLOW"), "{answer}");
+    }
+    for _ in 0..40 {
+        assert_eq!(ask(address, "/a", &[]).await.status, StatusCode::OK);
+    }
+}

@@ -3,19 +3,25 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tenon_core::{Error, catalogue};
 
 /// Keeps a body until somebody reads it.
 pub(crate) struct Upload {
     slot: Arc<Mutex<Option<Body>>>,
     empty: bool,
     size: SizeHint,
+    /// The upstream asked for more, and the client has not sent it.
+    awaited: Arc<AtomicBool>,
 }
 
 impl Upload {
@@ -24,6 +30,16 @@ impl Upload {
             empty: body.is_end_stream(),
             size: body.size_hint(),
             slot: Arc::new(Mutex::new(Some(body))),
+            awaited: Arc::default(),
+        }
+    }
+
+    /// Why a request did not end in time: its client did not send what was waited for, or the
+    /// upstream is slow.
+    pub(crate) fn late(&self) -> Error {
+        match self.awaited.load(Relaxed) {
+            true => catalogue::BODY_TOO_SLOW.error(),
+            false => catalogue::DEADLINE_EXCEEDED.error(),
         }
     }
 
@@ -41,6 +57,7 @@ impl Upload {
             taken: None,
             empty: self.empty,
             size: self.size,
+            awaited: self.awaited.clone(),
         }))
     }
 }
@@ -51,6 +68,7 @@ struct Attempt {
     taken: Option<Body>,
     empty: bool,
     size: SizeHint,
+    awaited: Arc<AtomicBool>,
 }
 
 impl HttpBody for Attempt {
@@ -67,10 +85,12 @@ impl HttpBody for Attempt {
             drop(slot);
             self.taken = body;
         }
-        match &mut self.taken {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
+        let Some(body) = &mut self.taken else {
+            return Poll::Ready(None);
+        };
+        let step = Pin::new(body).poll_frame(cx);
+        self.awaited.store(step.is_pending(), Relaxed);
+        step
     }
 
     fn is_end_stream(&self) -> bool {

@@ -121,10 +121,11 @@ impl Call {
         let passed = self.passed(request.headers());
         let received = Received::default();
         let cx = cx.with_value(passed).with_value(received.clone());
+        // Nothing is waited for there but the body.
         let message = tokio::time::timeout_at(until, self.message(values, request));
         let message = message
             .await
-            .map_err(|_elapsed| catalogue::DEADLINE_EXCEEDED.error())??;
+            .map_err(|_elapsed| catalogue::BODY_TOO_SLOW.error())??;
         let mut response = if streams {
             self.stream(cx, guard, message, form).await?
         } else {
