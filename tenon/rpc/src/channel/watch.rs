@@ -2,7 +2,11 @@
 //! may refuse it, and the balancer, which learns how it ended.
 
 use tenon_core::{Code, Context, Error, Result, catalogue};
-use tenon_resilience::{Breaker, Failures, Limit, breaker::Permit, gradient::Flight};
+use tenon_resilience::{
+    Breaker, Failures, Limit,
+    breaker::{Permit, Verdict},
+    gradient::Flight,
+};
 use tenon_telemetry::RpcClient;
 
 use super::pool::{Pool, Reached};
@@ -62,7 +66,6 @@ impl<'a> Watch<'a> {
         let error = result.as_ref().err();
         // A message that is too large is so wherever it goes.
         let error = error.filter(|error| !error.is(&own::MESSAGE_TOO_LARGE));
-        let code = error.map(Error::status);
         if let Some(permit) = self.permit.take() {
             match error {
                 Some(_) => permit.record(Failures::DEFAULT, result),
@@ -70,9 +73,9 @@ impl<'a> Watch<'a> {
             }
         }
         if let Some(flight) = self.flight.take() {
-            match code {
+            match error {
                 None => flight.success(),
-                Some(Code::DeadlineExceeded | Code::ResourceExhausted) => flight.dropped(),
+                Some(error) if is_overload(error) => flight.dropped(),
                 Some(_) => flight.ignore(),
             }
         }
@@ -106,6 +109,14 @@ impl Drop for Watch<'_> {
         }
         self.pool.ended(self.node, Outcome::TimedOut);
     }
+}
+
+/// Whether fewer calls at once would have helped. An answer that blames its caller says nothing of it.
+fn is_overload(error: &Error) -> bool {
+    matches!(
+        error.status(),
+        Code::DeadlineExceeded | Code::ResourceExhausted
+    ) && Failures::DEFAULT.verdict(error) == Verdict::Failure
 }
 
 /// What an error says of the instance that it came from.
