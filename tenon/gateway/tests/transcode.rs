@@ -283,7 +283,8 @@ async fn token_deadline_and_trace_travel() {
         let unknown = ask("caller").header("authorization", "Bearer forged");
         let (status, body, headers) = edge.send(unknown, "").await;
         assert_eq!(status, 401, "{body}");
-        assert_eq!(headers["www-authenticate"], "Bearer");
+        let challenge = r#"Bearer error="invalid_token""#;
+        assert_eq!(headers["www-authenticate"], challenge);
         for (name, value) in [("grpc-timeout", "900m"), ("x-request-timeout-ms", "900")] {
             let hasty = ask("time").header(name, value);
             let left: u64 = text(edge.send(hasty, "").await.1).parse().unwrap();

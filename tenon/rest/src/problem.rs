@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use tenon_core::{Error, TraceContext, Violation, error::Language};
+use tenon_core::{Error, TraceContext, Violation, catalogue, error::Language};
 
 use crate::Response;
 
@@ -59,10 +59,7 @@ pub fn response(error: Error, language: Language, trace: &TraceContext) -> Respo
     );
     headers.insert(header::CONTENT_LANGUAGE, tag(language));
     if status == StatusCode::UNAUTHORIZED {
-        headers.insert(
-            header::WWW_AUTHENTICATE,
-            const { HeaderValue::from_static("Bearer") },
-        );
+        headers.insert(header::WWW_AUTHENTICATE, challenge(&error));
     }
     if let Some(delay) = error.retry_delay() {
         // Whole seconds, rounded up: a client that comes too early comes twice.
@@ -72,6 +69,15 @@ pub fn response(error: Error, language: Language, trace: &TraceContext) -> Respo
     }
     response.extensions_mut().insert(Failure(error));
     response
+}
+
+/// What a caller is asked for (RFC 6750, section 3): who showed a token that does not hold, or holds
+/// no longer, should get another; who showed none is told no more.
+fn challenge(error: &Error) -> HeaderValue {
+    if error.is(&catalogue::TOKEN_INVALID) {
+        return HeaderValue::from_static(r#"Bearer error="invalid_token""#);
+    }
+    HeaderValue::from_static("Bearer")
 }
 
 /// The language that the caller prefers.
