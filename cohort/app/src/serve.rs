@@ -18,8 +18,9 @@ use tenon::{
     Clock, Process, Runtime, Service, StartError, SystemClock,
     config::{
         self, AdminConfig, ClientsConfig, ConfigError, LogConfig, RegistrationConfig, RestConfig,
-        StoreConfig, TracesConfig,
+        RpcConfig, StoreConfig, TracesConfig,
     },
+    net::ServerTls,
     rpc::Channel,
     supervisor, telemetry,
 };
@@ -67,17 +68,36 @@ pub(crate) fn check(service: Served, file: &Path) -> Result<Outcome> {
         .enable_all()
         .build()?;
     let _entered = runtime.enter();
-    let clients = match service {
-        Served::Identity => config::load::<identity::Config>(file).map(|_| ClientsConfig::new())?,
-        Served::Trial => config::load::<trial::Config>(file)?.clients,
-        Served::Patient => config::load::<patient::Config>(file)?.clients,
-        Served::Epro => config::load::<epro::Config>(file)?.clients,
-        Served::Progress => config::load::<ProgressConfig>(file)?.clients,
+    let (rest, rpc, clients) = match service {
+        Served::Identity => {
+            let config: identity::Config = config::load(file)?;
+            (config.rest, config.rpc, ClientsConfig::new())
+        }
+        Served::Trial => {
+            let config: trial::Config = config::load(file)?;
+            (config.rest, config.rpc, config.clients)
+        }
+        Served::Patient => {
+            let config: patient::Config = config::load(file)?;
+            (config.rest, config.rpc, config.clients)
+        }
+        Served::Epro => {
+            let config: epro::Config = config::load(file)?;
+            (config.rest, config.rpc, config.clients)
+        }
+        Served::Progress => {
+            let config: ProgressConfig = config::load(file)?;
+            (config.rest, RpcConfig::default(), config.clients)
+        }
         Served::Gateway => {
-            gateway::check(config::load(file)?)?;
-            ClientsConfig::new()
+            let rest = gateway::check(config::load(file)?)?;
+            (rest, RpcConfig::default(), ClientsConfig::new())
         }
     };
+    let within = |error: ConfigError| error.within(file);
+    ServerTls::check_door("rest", rest.listen, rest.tls.as_ref(), rest.plaintext)
+        .map_err(within)?;
+    ServerTls::check_door("rpc", rpc.listen, rpc.tls.as_ref(), rpc.plaintext).map_err(within)?;
     let parts = Parts {
         file,
         runtime: Runtime::default(),

@@ -61,18 +61,33 @@ impl ServerTls {
         if let Some(config) = tls {
             return Self::load(&format!("{key}.tls"), config, protocol).map(Some);
         }
-        if !plaintext.allows(listen.ip()) {
-            let problem = format!(
-                "{listen} is not loopback, and plaintext may be read by others there; write \
-                 `{key}.tls` with certFile and keyFile, or `{key}.plaintext: allowed` where \
-                 something else protects the network"
-            );
-            return Err(ConfigError::new(format!("{key}.listen"), problem));
-        }
+        Self::check_door(key, listen, tls, plaintext)?;
         if !listen.ip().is_loopback() {
             tracing::warn!(door = key, %listen, "plaintext on an address that others reach, as configured");
         }
         Ok(None)
+    }
+
+    /// The part of [`ServerTls::of_door`] that opens no file: for who only looks whether a
+    /// configuration is sound.
+    ///
+    /// # Errors
+    /// The address is not loopback, and neither `tls` nor `plaintext: allowed` is written.
+    pub fn check_door(
+        key: &str,
+        listen: SocketAddr,
+        tls: Option<&ServerTlsConfig>,
+        plaintext: Plaintext,
+    ) -> Result<(), ConfigError> {
+        if tls.is_some() || plaintext.allows(listen.ip()) {
+            return Ok(());
+        }
+        let problem = format!(
+            "{listen} is not loopback, and plaintext may be read by others there; write \
+             `{key}.tls` with certFile and keyFile, or `{key}.plaintext: allowed` where \
+             something else protects the network"
+        );
+        Err(ConfigError::new(format!("{key}.listen"), problem))
     }
 
     /// Reads the files of the section `key`.

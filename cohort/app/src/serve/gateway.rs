@@ -110,14 +110,14 @@ fn upstreams(services: BTreeMap<String, Place>) -> Result<GatewayConfig, ConfigE
     Ok(config)
 }
 
-/// Whether the table of routes and its guards are sound.
+/// The door of the gateway, if the table of routes and its guards are sound.
 ///
 /// # Errors
 /// They are not.
-pub(super) fn check(config: Config) -> Result<()> {
+pub(super) fn check(config: Config) -> Result<RestConfig> {
     let guards = config.rest.guards();
     Gateway::guarded(&upstreams(config.services)?, &guards, None)?;
-    Ok(())
+    Ok(config.rest)
 }
 
 /// The process of the gateway.

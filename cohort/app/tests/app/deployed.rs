@@ -148,8 +148,19 @@ fn a_configuration_is_checked_without_a_start() {
         ]);
         (output.status.code().unwrap(), said(&output).1)
     };
-    let sound = "rest: { listen: \"203.0.113.1:1\" }\nclients: { trial: { endpoints: [\"trial:9102\"], plaintext: allowed } }\n";
-    assert_eq!(check(sound), (0, String::new()), "nothing was to be opened");
+    let clients = "clients: { trial: { endpoints: [\"trial:9102\"], plaintext: allowed } }\n";
+    let door = |more: &str| format!("rest: {{ listen: \"203.0.113.1:1\"{more} }}\n{clients}");
+    for sound in [
+        ", plaintext: allowed",
+        ", tls: { certFile: no.pem, keyFile: no.key }",
+    ] {
+        let opened = check(&door(sound));
+        assert_eq!(opened, (0, String::new()), "nothing was to be opened");
+    }
+    let (code, told) = check(&door(""));
+    let expected = "203.0.113.1:1 is not loopback, and plaintext may be read by others there";
+    assert!(code == 1 && told.contains(expected), "{told}");
+    assert!(told.contains("progress.yaml: rest.listen"), "{told}");
     let (code, told) = check("clients: { trial: { endpoint: [\"trial:9102\"] } }\n");
     assert!(
         code == 1 && told.contains("nearest valid key is `endpoints`"),
