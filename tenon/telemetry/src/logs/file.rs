@@ -164,7 +164,11 @@ fn remove_old(config: &LogFileConfig) -> io::Result<()> {
     let mut ended = ended_files(&config.path)?;
     let many = ended.len().saturating_sub(config.keep);
     ended.truncate(many);
-    ended.iter().try_for_each(fs::remove_file)
+    ended.iter().try_for_each(|old| match fs::remove_file(old) {
+        // Another tidying, or an operator, was there first.
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    })
 }
 
 /// The ended files of a log, the oldest first.
