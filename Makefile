@@ -19,7 +19,7 @@ help:
 
 # Release, because the first impression of speed should be the true one.
 run: compiler
-	@echo "Building Cohort. The first build compiles every dependency: about four minutes on two cores. Later ones take seconds."
+	@echo "Building Cohort. The first build compiles every dependency: some minutes on two cores. Later ones take seconds."
 	@start=$$(date +%s); cargo build --release $(LOCKED) --package cohort && echo "Built in $$(( $$(date +%s) - start )) s."
 	@cargo run --quiet --release $(LOCKED) --package cohort -- up --demo $(ARGS)
 
