@@ -4,6 +4,9 @@
     reason = "a failure here is the failure of a test"
 )]
 
+#[path = "support/serve.rs"]
+mod serve;
+
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -20,6 +23,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::{Value, json};
+use serve::serve;
 use tenon_core::{
     Lifecycle,
     config::{ClientConfig, ConfigError, GatewayConfig, RouteConfig, UpstreamConfig},
@@ -33,20 +37,6 @@ use tokio::{
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-async fn serve(router: Router) -> SocketAddr {
-    let listener = tenon_net::bind("127.0.0.1:0".parse().unwrap(), "rest.listen")
-        .await
-        .unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(tenon_net::serve(
-        listener,
-        router,
-        Options::admin(),
-        Lifecycle::new(),
-    ));
-    addr
-}
 
 /// An upstream with one route, and a short pause so that silence shows.
 fn upstream(prefix: &str, endpoints: &[SocketAddr]) -> UpstreamConfig {

@@ -5,6 +5,9 @@
     reason = "a failure here is the failure of a test"
 )]
 
+#[path = "support/serve.rs"]
+mod serve;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, body::Body, http::HeaderMap};
@@ -15,32 +18,15 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::{Value, json};
-use tenon_core::{
-    Lifecycle,
-    config::{GatewayConfig, Guards, RestConfig},
-};
+use serve::serve;
+use tenon_core::config::{GatewayConfig, Guards, RestConfig};
 use tenon_gateway::Gateway;
-use tenon_net::Options;
 use tenon_telemetry::Metrics;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{Notify, mpsc},
 };
-
-async fn serve(router: Router) -> SocketAddr {
-    let address = "127.0.0.1:0".parse().unwrap();
-    let listener = tenon_net::bind(address, "rest.listen").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let options = Options::admin();
-    tokio::spawn(tenon_net::serve(
-        listener,
-        router,
-        options,
-        Lifecycle::new(),
-    ));
-    address
-}
 
 /// A service that answers with the address that it is told its caller has.
 fn telling() -> Router {

@@ -4,6 +4,9 @@
     reason = "a failure here is the failure of a test"
 )]
 
+#[path = "support/serve.rs"]
+mod serve;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -18,24 +21,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tenon_core::{Lifecycle, config::GatewayConfig};
+use serve::serve;
+use tenon_core::config::GatewayConfig;
 use tenon_gateway::Gateway;
-use tenon_net::Options;
 use tokio::sync::{Notify, mpsc};
-
-async fn serve(router: Router) -> SocketAddr {
-    let address = "127.0.0.1:0".parse().unwrap();
-    let listener = tenon_net::bind(address, "rest.listen").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let options = Options::admin();
-    tokio::spawn(tenon_net::serve(
-        listener,
-        router,
-        options,
-        Lifecycle::new(),
-    ));
-    address
-}
 
 fn named(name: &'static str) -> Router {
     Router::new().fallback(move || async move { name })

@@ -7,12 +7,14 @@
 
 #[path = "support/library.rs"]
 mod library;
+#[path = "support/serve.rs"]
+mod serve;
 #[path = "support/shelf.rs"]
 mod shelf;
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -20,6 +22,7 @@ use hyper_util::{
 };
 use library::Library;
 use serde_json::{Value, json};
+use serve::serve;
 use tenon_core::{
     Context, Lifecycle,
     config::{ClientConfig, GatewayConfig, RestConfig, RpcConfig, TranscodeConfig, UpstreamConfig},
@@ -32,20 +35,6 @@ use tokio::{
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-async fn serve(router: Router) -> SocketAddr {
-    let address = "127.0.0.1:0".parse().unwrap();
-    let listener = tenon_net::bind(address, "rest.listen").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let options = Options::admin();
-    tokio::spawn(tenon_net::serve(
-        listener,
-        router,
-        options,
-        Lifecycle::new(),
-    ));
-    address
-}
 
 /// The gRPC door of the library, listening.
 async fn listening(library: &Library) -> SocketAddr {

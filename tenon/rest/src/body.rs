@@ -2,6 +2,7 @@
 //!
 //! Nothing is read here before the operation asks for it; the limits travel with the body.
 
+mod kept;
 mod pace;
 
 use std::{
@@ -27,6 +28,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 use tower::BoxError;
 
+pub use self::kept::keeping;
 use self::pace::Pace;
 use crate::Request;
 

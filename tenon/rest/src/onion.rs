@@ -13,11 +13,9 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, header};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as _;
 use tenon_auth::{AccessRules, Verifier};
 use tenon_core::{
     Context, Error, PeerIdentity, Result, TraceContext, context::CancelGuard, panics, trace::within,
@@ -248,36 +246,5 @@ fn keep_until_sent(response: Response, guard: CancelGuard) -> Response {
     if response.body().size_hint().exact().is_some() {
         return response;
     }
-    response.map(|body| {
-        Body::new(Guarded {
-            body,
-            _guard: guard,
-        })
-    })
-}
-
-/// A streamed body with the guard of its context.
-struct Guarded {
-    body: Body,
-    _guard: CancelGuard,
-}
-
-impl HttpBody for Guarded {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    response.map(|body| body::keeping(body, guard))
 }

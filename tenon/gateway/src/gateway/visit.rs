@@ -1,17 +1,10 @@
 //! What one request passes at the edge, whatever is behind its route: record, rate limits, places,
 //! shedding, token, breaker. The order, and why, is that of a REST door (`tenon_rest::guard`).
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use axum::body::Body;
-use bytes::Bytes;
 use http::StatusCode;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as _;
 use tenon_core::{
     Error, Principal, Result, TraceContext, catalogue, error::Language, panics, trace::within,
 };
@@ -149,7 +142,7 @@ impl<'a> Visit<'a> {
         let gate = entered.guard.gate();
         gate.judge(entered.permit, outcome.as_ref().err(), None);
         let held = entered.held;
-        outcome.map(|response| response.map(|body| Body::new(Holding { body, _held: held })))
+        outcome.map(|response| response.map(|body| body::keeping(body, held)))
     }
 
     /// Everything that is asked before the work. A request that is refused is read to its end
@@ -234,31 +227,5 @@ fn answered(status: StatusCode) -> Verdict {
     match status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         true => Verdict::Nothing,
         false => Verdict::Success,
-    }
-}
-
-/// The body of a stream, with its place.
-struct Holding {
-    body: Body,
-    _held: Held,
-}
-
-impl HttpBody for Holding {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
