@@ -401,6 +401,41 @@ async fn a_slow_service_is_called_by_fewer_at_a_time() {
     assert!(refused >= 1900, "{refused}");
 }
 
+/// What blames the caller says nothing of how much the instance can do: as many calls as it may be
+/// given at first (1,024 at a time) it may be given then.
+#[tokio::test]
+async fn an_instance_that_blames_its_caller_is_called_by_as_many_as_before() {
+    let limiting = house().await;
+    limiting.conduct.set(Mood::Limiting);
+    let config = ClientConfig {
+        timeout: Duration::from_secs(30),
+        breaker: false,
+        ..once(&[limiting.address])
+    };
+    let channel = channel(&config);
+    let many = |count: usize| {
+        let calls = (0..count).map(|_| call(&channel, &WRITE));
+        futures_util::future::join_all(calls)
+    };
+    // The limit is looked at once in ten milliseconds to a second.
+    let began = std::time::Instant::now();
+    let mut told = 0;
+    while began.elapsed() < Duration::from_secs(2) {
+        for outcome in many(1000).await {
+            let error = outcome.unwrap_err();
+            assert!(error.is(&tenon_core::catalogue::RATE_LIMITED), "{error:?}");
+            told += 1;
+        }
+    }
+    limiting.conduct.set(Mood::Slow);
+    let outcomes = many(1000).await;
+    let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    println!(
+        "after {told} answers that blame the caller, {refused} of 1,000 calls were refused here"
+    );
+    assert_eq!(refused, 0);
+}
+
 #[tokio::test]
 async fn calls_of_one_key_go_to_one_instance_and_a_missing_key_is_told() {
     let houses = [house().await, house().await, house().await];

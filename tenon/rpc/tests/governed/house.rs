@@ -36,6 +36,8 @@ pub enum Mood {
     Silent,
     /// Answers after 200 ms.
     Slow,
+    /// Says that its caller asks too often.
+    Limiting,
 }
 
 /// How an instance behaves, and how often it was called.
@@ -70,10 +72,12 @@ impl Conduct {
         const BROKEN: u8 = Mood::Broken as u8;
         const SILENT: u8 = Mood::Silent as u8;
         const SLOW: u8 = Mood::Slow as u8;
+        const LIMITING: u8 = Mood::Limiting as u8;
         self.calls.fetch_add(1, Ordering::SeqCst);
         match self.mood.load(Ordering::SeqCst) {
             UNAVAILABLE => return Err(catalogue::UNAVAILABLE.error()),
             BROKEN => return Err(Error::internal("keep a note", "out of paper")),
+            LIMITING => return Err(catalogue::RATE_LIMITED.error()),
             SILENT => std::future::pending().await,
             SLOW => tokio::time::sleep(Duration::from_millis(200)).await,
             _ => {}
