@@ -1,6 +1,7 @@
 //! A Python with the packages of independent gRPC implementations.
 
 use std::{
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -11,6 +12,7 @@ use std::{
 pub fn python(folder: &str, packages: &[&str], modules: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     let own = folder.join("bin/python");
+    let _alone = alone(&folder);
     let has = |python: &Path| run(Command::new(python).args(["-c", &format!("import {modules}")]));
     for python in [PathBuf::from("python3"), own.clone()] {
         if has(&python) {
@@ -27,6 +29,17 @@ pub fn python(folder: &str, packages: &[&str], modules: &str) -> Option<PathBuf>
     }
     println!("skipped: no Python with {packages:?}, and they could not be installed");
     None
+}
+
+/// Keeps other tests, of this process or another, out of the folder until it is dropped. Half an
+/// installation imports already, and then fails in the middle of a test.
+fn alone(folder: &Path) -> File {
+    let lock = folder.with_extension("lock");
+    fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).expect("the folder of the build is ours");
+    let file = File::create(&lock).unwrap_or_else(|error| panic!("{}: {error}", lock.display()));
+    file.lock()
+        .unwrap_or_else(|error| panic!("{}: {error}", lock.display()));
+    file
 }
 
 /// Whether the command ends well within two minutes.
