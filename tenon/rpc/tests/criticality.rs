@@ -11,16 +11,23 @@ pub mod feed;
 #[path = "refusals/house.rs"]
 pub mod house;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use house::{CRITICAL, Classes, House, NORMAL, SHEDDABLE, config};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Full;
 use prost::Message;
 use tenon_core::{Context, Result, catalogue};
-use tenon_rpc::{Criticality, Door, Method, Passed, ReplyBody, Server};
-use tokio::sync::Semaphore;
+use tenon_rpc::{Channel, Criticality, Door, Method, Passed, ReplyBody, Server};
+use tokio::{runtime::Runtime, sync::Semaphore, task::JoinError};
 use tower::Service;
 
 /// A call as a peer makes it that is none of ours, with these values of the header.
@@ -148,4 +155,85 @@ async fn of_one_method_the_calls_that_matter_less_are_shed_first() {
         status,
         (catalogue::OVERLOADED.error().status() as i32).to_string()
     );
+}
+
+/// Asks until `enough`, and answers how many of its calls were served and how many refused.
+async fn ask_on(method: &'static Method, channel: Channel, enough: Arc<AtomicBool>) -> [u32; 2] {
+    let cx = Context::background().with_timeout(Duration::from_secs(60));
+    let mut answers = [0; 2];
+    while !enough.load(Relaxed) {
+        let asked = channel.unary::<_, String>(&cx, method, "compute".to_owned());
+        match asked.await {
+            Ok(_) => answers[0] += 1,
+            Err(error) => {
+                assert!(error.is(&catalogue::OVERLOADED), "{error:?}");
+                answers[1] += 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+    answers
+}
+
+/// A server on one worker thread of its own, that is not the callers'.
+fn one_thread() -> (Runtime, House) {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let server = Server::new("classes", config("")).service(Classes::service().0);
+    let opened = threads.spawn(async { House::serve(server, &config("")).await });
+    let house = threads.block_on(opened).unwrap();
+    (threads, house)
+}
+
+/// Forty callers ask again as soon as they are answered: were all let in, each call would wait for
+/// the thread for 200 ms. The two of critical calls ask for less than it can do.
+#[test]
+fn of_calls_that_wait_for_a_thread_the_critical_are_refused_last() {
+    let (_threads, house) = one_thread();
+    let callers = Runtime::new().unwrap();
+    callers.block_on(async {
+        let enough = Arc::new(AtomicBool::new(false));
+        let ask = |(callers, method)| {
+            let asking = (0..callers).map(|_| {
+                let (channel, enough) = (house::channel(house.address), enough.clone());
+                tokio::spawn(ask_on(method, channel, enough))
+            });
+            join_all(asking.collect::<Vec<_>>())
+        };
+        let asking = [(2, &CRITICAL), (19, &NORMAL), (19, &SHEDDABLE)].map(ask);
+        let asking = tokio::spawn(join_all(asking));
+        let refused = || {
+            let text = house.metrics.encode();
+            let waits = text.lines().filter(|line| {
+                line.starts_with("resilience_refused_requests_total") && line.contains("\"wait\"")
+            });
+            let counts = waits.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u32>().ok());
+            counts.sum::<u32>()
+        };
+        let shed = tokio::time::timeout(Duration::from_secs(60), async {
+            while refused() < 500 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        shed.await.unwrap();
+        enough.store(true, Relaxed);
+        let told: Vec<[u32; 2]> = asking.await.unwrap().into_iter().map(sum).collect();
+        println!("served and refused, critical, normal and sheddable: {told:?}");
+        let refused = |class: usize| {
+            let [served, refused] = told[class].map(f64::from);
+            refused / (served + refused)
+        };
+        assert!(refused(1) > 2.0 * refused(0), "{told:?}");
+        assert!(refused(2) > 2.0 * refused(0), "{told:?}");
+    });
+}
+
+fn sum(answers: Vec<Result<[u32; 2], JoinError>>) -> [u32; 2] {
+    answers
+        .into_iter()
+        .map(Result::unwrap)
+        .fold([0; 2], |sum, each| [sum[0] + each[0], sum[1] + each[1]])
 }

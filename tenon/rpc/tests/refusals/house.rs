@@ -1,7 +1,11 @@
 //! A feed that holds, fails and answers as the text of a call says, behind a door with a section
 //! `rpc`, and callers of each of its methods.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tenon_auth::Verifier;
@@ -225,7 +229,8 @@ impl House {
     }
 }
 
-fn channel(address: SocketAddr) -> Channel {
+/// A connection of its own that refuses no call itself.
+pub fn channel(address: SocketAddr) -> Channel {
     let config = ClientConfig {
         breaker: false,
         adaptive_limit: false,
@@ -262,15 +267,27 @@ impl Classes {
         let mut service = Service::builder("test.Classes", classes);
         for method in [&CRITICAL, &NORMAL, &SHEDDABLE] {
             service = service.unary(method, |classes, cx, text: String| async move {
-                if text == "hold" {
-                    classes.entered.add_permits(1);
-                    std::future::pending::<()>().await;
+                match text.as_str() {
+                    "hold" => {
+                        classes.entered.add_permits(1);
+                        std::future::pending::<()>().await;
+                    }
+                    "compute" => compute(),
+                    _ => {}
                 }
                 let class = cx.value::<Criticality>();
                 Ok(class.map_or_else(String::new, |class| class.to_string()))
             });
         }
         (service.build(), entered)
+    }
+}
+
+/// Keeps the thread for five milliseconds, as a report does.
+fn compute() {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(5) {
+        std::hint::spin_loop();
     }
 }
 
