@@ -1,7 +1,7 @@
 //! A Python with the packages of independent gRPC implementations.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -35,7 +35,6 @@ pub fn python(folder: &str, packages: &[&str], modules: &str) -> Option<PathBuf>
 /// installation imports already, and then fails in the middle of a test.
 fn alone(folder: &Path) -> File {
     let lock = folder.with_extension("lock");
-    fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).expect("the folder of the build is ours");
     let file = File::create(&lock).unwrap_or_else(|error| panic!("{}: {error}", lock.display()));
     file.lock()
         .unwrap_or_else(|error| panic!("{}: {error}", lock.display()));
