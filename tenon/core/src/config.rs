@@ -8,6 +8,7 @@ mod calls;
 mod clients;
 mod doors;
 pub mod duration;
+mod failures;
 mod gateway;
 mod log;
 mod profiling;
@@ -29,6 +30,7 @@ pub use auth::{AuthConfig, KeyConfig};
 pub use calls::{BalancerConfig, MethodTimeouts, RetryConfig};
 pub use clients::{ClientConfig, ClientsConfig, Source};
 pub use doors::{AdminAuth, AdminConfig, Reflection, RestConfig, RpcConfig};
+pub use failures::FailureCode;
 pub use gateway::{
     GatewayConfig, HeaderRulesConfig, HeadersConfig, MappingConfig, RouteConfig, TranscodeConfig,
     UpstreamConfig,

@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use tenon_core::{Code, Error, catalogue};
+use tenon_core::{Code, Error, catalogue, config::FailureCode};
 use tokio::time::Instant;
 
 use crate::{
@@ -369,6 +369,15 @@ impl Failures {
         Self(set)
     }
 
+    /// The set as an `u32` and back, for atomics.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// Whether the code is in the set.
     pub const fn contains(self, code: Code) -> bool {
         self.0 & (1 << code as u32) != 0
@@ -393,6 +402,13 @@ impl Failures {
 /// name beside the code (go-zero's) mean by `RESOURCE_EXHAUSTED` that they are overloaded.
 fn blames_caller(error: &Error) -> bool {
     error.http_status() < 500 && error.code() != NAMELESS
+}
+
+impl FromIterator<FailureCode> for Failures {
+    fn from_iter<I: IntoIterator<Item = FailureCode>>(codes: I) -> Self {
+        let bits = codes.into_iter().map(|code| 1 << code.code() as u32);
+        Self(bits.fold(0, |set, code| set | code))
+    }
 }
 
 impl Default for Failures {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -35,6 +35,8 @@ pub(crate) struct Controls {
 struct Inner {
     shedder: Shedder,
     breaker: AtomicBool,
+    /// The bits of [`Failures`].
+    failures: AtomicU32,
     places: AtomicUsize,
 }
 
@@ -44,6 +46,7 @@ impl Controls {
             inner: Arc::new(Inner {
                 shedder,
                 breaker: AtomicBool::new(true),
+                failures: AtomicU32::new(Failures::DEFAULT.bits()),
                 places: AtomicUsize::new(usize::MAX),
             }),
         }
@@ -55,6 +58,10 @@ impl Controls {
 
     pub(crate) fn set_breaker(&self, enabled: bool) {
         self.inner.breaker.store(enabled, Relaxed);
+    }
+
+    pub(crate) fn set_failures(&self, failures: Failures) {
+        self.inner.failures.store(failures.bits(), Relaxed);
     }
 
     pub(crate) fn set_places(&self, places: usize) {
@@ -82,7 +89,6 @@ pub struct Gate {
     controls: Controls,
     stage: Stage,
     breaker: Breaker,
-    failures: Failures,
     places: Option<usize>,
     time: Option<Duration>,
 }
@@ -92,7 +98,6 @@ impl Gate {
         Self {
             stage: controls.inner.shedder.stage(place.criticality, place.time),
             breaker: Breaker::new(place.name.clone()),
-            failures: Failures::DEFAULT,
             places: place.places,
             time: place.time,
             controls,
@@ -192,7 +197,12 @@ impl Gate {
         if expired && shortened {
             return Verdict::Nothing;
         }
-        self.failures.verdict(error)
+        self.failures().verdict(error)
+    }
+
+    /// Which errors count as failures.
+    pub fn failures(&self) -> Failures {
+        Failures::from_bits(self.controls.inner.failures.load(Relaxed))
     }
 
     /// The breaker, for metrics.

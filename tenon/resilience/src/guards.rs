@@ -9,7 +9,7 @@ use std::{
 
 use tenon_core::{
     Live,
-    config::{ConfigError, Guards, RateLimitConfig},
+    config::{ConfigError, FailureCode, Guards, RateLimitConfig},
 };
 
 use crate::{Gate, Limiter, Network, Place, Shedder, address, gate::Controls, shared::Shared};
@@ -204,6 +204,8 @@ impl Inner {
         self.controls
             .set_shedding(shedding.enabled, shedding.cpu_threshold);
         self.controls.set_breaker(config.breaker);
+        let failures = config.failures.iter().copied();
+        self.controls.set_failures(failures.collect());
         self.controls.set_places(config.max_in_flight);
     }
 }
@@ -323,6 +325,8 @@ fn changes(section: &str, old: &Guards, new: &Guards) -> Result<Vec<Change>, Con
         }
     };
     note("breaker".into(), &old.breaker, &new.breaker);
+    let failures = |guards: &Guards| FailureCode::list(&guards.failures);
+    note("failures".into(), &failures(old), &failures(new));
     let (was, is) = (&old.shedding, &new.shedding);
     note("shedding.enabled".into(), &was.enabled, &is.enabled);
     note(

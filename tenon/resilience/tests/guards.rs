@@ -87,6 +87,7 @@ async fn a_change_is_told_and_buckets_that_stay_keep_their_state() {
     }
     let changed = concat!(
         "breaker: false\n",
+        "failures: [INTERNAL, UNIMPLEMENTED]\n",
         "maxInFlight: 50\n",
         "shedding: {cpuThreshold: 800}\n",
         "rateLimits:\n",
@@ -102,6 +103,7 @@ async fn a_change_is_told_and_buckets_that_stay_keep_their_state() {
         told,
         [
             "breaker: true -> false",
+            "failures: UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS -> INTERNAL, UNIMPLEMENTED",
             "shedding.cpuThreshold: 900 -> 800",
             "maxInFlight: 10000 -> 50",
             "rateLimits.all: 100/1s by principal, burst 100, all routes -> 7/1s by principal, burst 7, all routes",
@@ -166,6 +168,11 @@ fn wrong_numbers_are_errors_of_the_file() {
     let path = std::path::Path::new("etc/test.yaml");
     for (text, expected) in [
         ("maxInFlight: 0", "at least 1"),
+        (
+            "failures: [UNAVAILBLE]",
+            "nearest valid key is `UNAVAILABLE`",
+        ),
+        ("failures: [NOT_FOUND]", "expected one of UNKNOWN"),
         ("shedding: {cpuThreshold: 1000}", "1 to 999"),
         ("shedding: {enable: true}", "nearest valid key is `enabled`"),
         (

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
-use tenon_core::config::{Guards, RateLimitBy};
+use tenon_core::config::{FailureCode, Guards, RateLimitBy};
 use tenon_resilience::{Gate, Limiter};
 
 use crate::Route;
@@ -88,7 +88,8 @@ pub fn before_reading(config: &Guards, gate: &Gate, limits: &[Arc<Limiter>]) -> 
 pub fn after_token(config: &Guards, limits: &[Arc<Limiter>]) -> Vec<Layer> {
     let mut layers: Vec<_> = rate_limits(limits, |by| by == RateLimitBy::Principal).collect();
     if config.breaker {
-        layers.push(Layer::plain("breaker"));
+        let failures = FailureCode::list(&config.failures);
+        layers.push(Layer::new("breaker", format!("failures: {failures}")));
     }
     layers
 }

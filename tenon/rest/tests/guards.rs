@@ -215,6 +215,35 @@ async fn a_failing_route_is_refused_by_its_breaker_and_the_others_are_not() {
     );
 }
 
+/// `UNAVAILABLE` can be how an operation says that something is not open yet.
+#[tokio::test(start_paused = true)]
+async fn what_counts_as_a_failure_can_be_set_while_the_door_is_open() {
+    static CLOSED: Route = Route::new(Method::Get, "/closed", "closed");
+    let closed = Routes::new(()).route(&CLOSED, |_, _, _req: ()| async {
+        Err::<&str, _>(catalogue::UNAVAILABLE.error())
+    });
+    let told = config("failures: [INTERNAL, UNKNOWN]");
+    let door = door_of(told, closed.build());
+    let router = door.router().unwrap();
+    let refused = async || {
+        let codes = statuses(&router, 200, || get("/closed")).await;
+        codes.iter().filter(|code| *code == "CIRCUIT_OPEN").count()
+    };
+    assert_eq!(refused().await, 0);
+    let guards = door.guards().unwrap();
+    let changes = guards.apply(&RestConfig::default().guards()).unwrap();
+    assert_eq!(changes[0].key, "failures");
+    // What it remembers of the time before.
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert!(refused().await > 100);
+    let layers = &door.table().unwrap()[0].layers;
+    let breaker = layers.iter().find(|layer| layer.name == "breaker");
+    assert_eq!(
+        breaker.unwrap().settings,
+        "failures: UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_refuses_its_caller_stays_open_for_the_others() {
     static DELAYED: Entry = Entry::new("DELAYED", Code::ResourceExhausted, "too often", "过于频繁");

@@ -9,8 +9,9 @@ use tenon_resilience::DoorGuards;
 
 /// The keys of `rest` and `rpc` that guard a door. `sharedLimits` is a connection to a store, and
 /// takes a restart.
-const GUARDS: [&str; 5] = [
+const GUARDS: [&str; 6] = [
     "breaker",
+    "failures",
     "shedding",
     "maxInFlight",
     "rateLimits",

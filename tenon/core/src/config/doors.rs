@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    Guards, Plaintext, ProfilingConfig, RateLimitConfig, ServerTlsConfig, SharedLimitsConfig,
-    SheddingConfig, at_least_one, duration, resilience::MAX_IN_FLIGHT,
+    FailureCode, Guards, Plaintext, ProfilingConfig, RateLimitConfig, ServerTlsConfig,
+    SharedLimitsConfig, SheddingConfig, at_least_one, duration, resilience::MAX_IN_FLIGHT,
 };
 
 /// The section `rest`: the REST door.
@@ -45,6 +45,8 @@ pub struct RestConfig {
     pub plaintext: Plaintext,
     /// Whether a route whose requests fail is refused for a while. Default true.
     pub breaker: bool,
+    /// Which errors count as failures of a route. Default: all but `UNIMPLEMENTED`.
+    pub failures: Vec<FailureCode>,
     /// Refusing early what could not be done in time.
     pub shedding: SheddingConfig,
     /// How many requests of one route may be in flight, unless the route says otherwise.
@@ -65,6 +67,7 @@ impl RestConfig {
     pub fn guards(&self) -> Guards {
         Guards {
             breaker: self.breaker,
+            failures: self.failures.clone(),
             shedding: self.shedding.clone(),
             max_in_flight: self.max_in_flight,
             rate_limits: self.rate_limits.clone(),
@@ -87,6 +90,7 @@ impl Default for RestConfig {
             tls: None,
             plaintext: Plaintext::Loopback,
             breaker: true,
+            failures: FailureCode::DEFAULT.into(),
             shedding: SheddingConfig::default(),
             max_in_flight: MAX_IN_FLIGHT,
             rate_limits: Vec::new(),
@@ -124,6 +128,8 @@ pub struct RpcConfig {
     pub plaintext: Plaintext,
     /// Whether a method whose calls fail is refused for a while. Default true.
     pub breaker: bool,
+    /// Which errors count as failures of a method. Default: all but `UNIMPLEMENTED`.
+    pub failures: Vec<FailureCode>,
     /// Refusing early what could not be done in time.
     pub shedding: SheddingConfig,
     /// How many calls of one method may be in flight.
@@ -141,6 +147,7 @@ impl RpcConfig {
     pub fn guards(&self) -> Guards {
         Guards {
             breaker: self.breaker,
+            failures: self.failures.clone(),
             shedding: self.shedding.clone(),
             max_in_flight: self.max_in_flight,
             rate_limits: self.rate_limits.clone(),
@@ -163,6 +170,7 @@ impl Default for RpcConfig {
             tls: None,
             plaintext: Plaintext::Loopback,
             breaker: true,
+            failures: FailureCode::DEFAULT.into(),
             shedding: SheddingConfig::default(),
             max_in_flight: MAX_IN_FLIGHT,
             rate_limits: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{at_least_one, duration};
+use super::{FailureCode, at_least_one, duration};
 
 /// The key `shedding`: refusing early what could not be done in time.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -95,6 +95,8 @@ pub struct SharedLimitsConfig {
 pub struct Guards {
     /// `breaker`.
     pub breaker: bool,
+    /// `failures`.
+    pub failures: Vec<FailureCode>,
     /// `shedding`.
     pub shedding: SheddingConfig,
     /// `maxInFlight`.
