@@ -17,6 +17,8 @@ GIVEN = {
 # Of the configuration, where it does not say.
 GRACE_SECONDS = 25
 DRAIN_DELAY_SECONDS = 2
+# Until every node and ingress has taken a pod out of a Service: usually one, rarely more.
+HEARD_SECONDS = 5
 
 
 def check(findings, folder):
@@ -136,6 +138,9 @@ def of_deployment(findings, name, deployment, kinds, files):
     with open(file) as opened:
         configuration = yaml.safe_load(opened)
     of_configuration(findings, where, pod, container, configuration)
+    delay = drain_delay(configuration)
+    findings.holds(where, f"it accepts until all have heard that it leaves ({delay} s); or there is no other, and it leaves at once",
+                   delay >= HEARD_SECONDS if is_stateless else delay == 0)
 
 
 def rights(findings, where, pod):
@@ -187,7 +192,13 @@ def of_configuration(findings, where, pod, container, configuration):
 def longest_end(configuration):
     """How long the process may take to stop: its drain delay, then the longest grace of its doors."""
     graces = [seconds(configuration.get(section, {}).get("grace"), GRACE_SECONDS) for section in ("rest", "rpc")]
-    return max(graces) + seconds(configuration.get("registration", {}).get("drainDelay"), DRAIN_DELAY_SECONDS)
+    return max(graces) + drain_delay(configuration)
+
+
+def drain_delay(configuration):
+    """How long the doors go on accepting after the process was told to stop."""
+    registration = configuration.get("registration")
+    return 0 if registration is None else seconds(registration.get("drainDelay"), DRAIN_DELAY_SECONDS)
 
 
 def seconds(text, default):
