@@ -41,15 +41,12 @@ impl Contest {
     }
 }
 
-/// The median of some rounds, the lowest and the highest, and how well their mean is known.
+/// The median of some rounds, the lowest and the highest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
     low: f64,
     high: f64,
-    mean: f64,
-    /// Of the mean.
-    standard_error: f64,
 }
 
 impl Spread {
@@ -58,29 +55,16 @@ impl Spread {
         rounds.sort_unstable_by(f64::total_cmp);
         let at = |index: usize| rounds.get(index).copied().unwrap_or(f64::NAN);
         let last = rounds.len().saturating_sub(1);
-        let count = rounds.len() as f64;
-        let mean = rounds.iter().sum::<f64>() / count;
-        let squares: f64 = rounds.iter().map(|round| (round - mean).powi(2)).sum();
         Self {
             median: f64::midpoint(at(last / 2), at(rounds.len() / 2)),
             low: at(0),
             high: at(last),
-            mean,
-            standard_error: (squares / (count - 1.0) / count).sqrt(),
         }
-    }
-
-    /// `0.995 +- 0.008`: the mean, and twice its standard error. For differences that are smaller
-    /// than those between rounds, of which there must then be many.
-    pub(crate) fn mean(&self) -> String {
-        format!("{:.3} +- {:.3}", self.mean, 2.0 * self.standard_error)
     }
 
     /// `0.83 [0.80-0.86]`, with a mark where the rounds do not agree.
     pub(crate) fn ratio(&self) -> String {
-        let Self {
-            median, low, high, ..
-        } = self;
+        let Self { median, low, high } = self;
         let mark = if high - low > NOISY * median {
             "  NOISY"
         } else {
@@ -99,12 +83,6 @@ mod tests {
         assert_eq!(Spread::of(vec![3.0, 1.0, 2.0]).median, 2.0);
         assert_eq!(Spread::of(vec![4.0, 1.0, 2.0, 3.0]).median, 2.5);
         assert!(Spread::of(Vec::new()).median.is_nan());
-    }
-
-    #[test]
-    fn many_rounds_tell_more_than_one() {
-        let rounds = [0.9, 1.1].repeat(50);
-        assert_eq!(Spread::of(rounds).mean(), "1.000 +- 0.020");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::{
 
 pub(crate) mod http;
 pub(crate) mod open;
+pub(crate) mod steady;
 
 /// One that calls a server and checks what it is answered.
 pub(crate) trait Caller: Send + 'static {

@@ -9,6 +9,7 @@
 mod contest;
 mod load;
 mod machine;
+mod median;
 mod process;
 mod rows;
 mod server;

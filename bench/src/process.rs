@@ -1,6 +1,7 @@
 //! Processes under test: started, asked for CPU time and memory, and ended.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -114,6 +115,16 @@ impl Process {
     /// The CPU time that it has used.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         cpu_of(&self.id().to_string())
+    }
+
+    /// The names of its threads.
+    pub(crate) fn threads(&self) -> anyhow::Result<BTreeSet<String>> {
+        let path = format!("/proc/{}/task", self.id());
+        let tasks = fs::read_dir(&path).with_context(|| format!("read {path}"))?;
+        // A thread that ended meanwhile has no name.
+        let names =
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        Ok(names.map(|name| name.trim_end().to_owned()).collect())
     }
 
     /// The memory that it holds, in bytes.
