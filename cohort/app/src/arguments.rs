@@ -93,9 +93,13 @@ pub(crate) struct Up {
     /// Where the progress service listens. It asks nobody for a token.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081", value_parser = address)]
     pub(crate) progress: SocketAddr,
-    /// Where health, metrics and the route table are.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8889", value_parser = address)]
-    pub(crate) admin: SocketAddr,
+    /// Where health, metrics and the route table are [default: 127.0.0.1:8889].
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(crate) admin: Option<SocketAddr>,
+    /// A file with the sections `admin`, `log` and `traces`, as `cohort serve` has them; what may change
+    /// while the platform runs does so when the file does. A flag comes before it at the start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Speak plaintext also on addresses that other machines reach: something with TLS stands before.
     #[arg(long, conflicts_with = "tls_cert")]
     pub(crate) plaintext: bool,
@@ -120,7 +124,7 @@ pub(crate) struct Up {
     pub(crate) batch_max: usize,
     #[command(flatten)]
     pub(crate) log: Log,
-    /// Read the flags, say whether they are sound, and end without touching anything else.
+    /// Read the flags and the file, say whether they are sound, and end without touching anything else.
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -155,15 +159,16 @@ pub(crate) struct Data {
 /// What is logged, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Log {
-    /// The lowest level that is logged, on standard error.
-    #[arg(long = "log-level", value_enum, default_value = "info")]
-    level: Level,
+    /// The lowest level that is logged, on standard error [default: info].
+    #[arg(long = "log-level", value_enum)]
+    level: Option<Level>,
     /// How lines are logged; `pretty` at a terminal, else `json`, when it is not given.
     #[arg(long = "log-format", value_enum)]
     format: Option<Format>,
-    /// How many lines one place in the code may write in a second; 0 writes all of them.
-    #[arg(long = "log-repeats-max", value_name = "N", default_value_t = LogConfig::default().repeats_max)]
-    repeats_max: u32,
+    /// How many lines one place in the code may write in a second; 0 writes all of them
+    /// [default: 100].
+    #[arg(long = "log-repeats-max", value_name = "N")]
+    repeats_max: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -182,28 +187,44 @@ enum Format {
 }
 
 impl Log {
-    /// The section of a configuration that says the same.
-    pub(crate) fn config(&self) -> LogConfig {
+    /// The section `log` of a file, or of none, with what the flags say of it.
+    pub(crate) fn over(&self, file: Option<LogConfig>) -> LogConfig {
         use std::io::IsTerminal;
-        let by_terminal = if std::io::stderr().is_terminal() {
-            Format::Pretty
-        } else {
-            Format::Json
-        };
-        LogConfig {
-            level: match self.level {
-                Level::Error => LogLevel::Error,
-                Level::Warn => LogLevel::Warn,
-                Level::Info => LogLevel::Info,
-                Level::Debug => LogLevel::Debug,
-                Level::Trace => LogLevel::Trace,
+        let mut config = file.unwrap_or_else(|| LogConfig {
+            format: match std::io::stderr().is_terminal() {
+                true => LogFormat::Pretty,
+                false => LogFormat::Json,
             },
-            format: match self.format.unwrap_or(by_terminal) {
-                Format::Json => LogFormat::Json,
-                Format::Pretty => LogFormat::Pretty,
-            },
-            repeats_max: self.repeats_max,
             ..LogConfig::default()
+        });
+        if let Some(level) = self.level {
+            config.level = level.into();
+        }
+        if let Some(format) = self.format {
+            config.format = format.into();
+        }
+        config.repeats_max = self.repeats_max.unwrap_or(config.repeats_max);
+        config
+    }
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::Error,
+            Level::Warn => Self::Warn,
+            Level::Info => Self::Info,
+            Level::Debug => Self::Debug,
+            Level::Trace => Self::Trace,
+        }
+    }
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Json => Self::Json,
+            Format::Pretty => Self::Pretty,
         }
     }
 }

@@ -28,8 +28,8 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// The address of the progress service.
     pub(crate) progress: SocketAddr,
-    /// The address of the admin server.
-    pub(crate) admin: SocketAddr,
+    /// The admin server.
+    pub(crate) admin: AdminConfig,
     /// Where they speak plaintext.
     pub(crate) plaintext: Plaintext,
     /// What the REST doors speak TLS with, if they do.
@@ -91,10 +91,7 @@ pub(crate) async fn compose(settings: &Settings, runtime: Runtime) -> Result<Pla
             settings.door(settings.listen),
             router(&mut open)?,
         )
-        .admin(AdminConfig {
-            listen: settings.admin,
-            ..AdminConfig::default()
-        });
+        .admin(settings.admin.clone());
     for service in open {
         process = service.without_rpc().serve(process)?;
     }

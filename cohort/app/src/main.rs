@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Up(arguments) if arguments.check => {
-            up::reachable(&arguments)?;
+            up::check(&arguments)?;
             screen::say("sound");
             Ok(Outcome::Good)
         }

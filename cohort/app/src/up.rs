@@ -22,7 +22,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use tenon::{Running, StartError, catalogue, config::Plaintext, supervisor, telemetry};
+use serde::Deserialize;
+use tenon::{
+    Running, StartError, catalogue,
+    config::{self, AdminConfig, LogConfig, Plaintext, TracesConfig},
+    supervisor, telemetry,
+};
 
 use crate::{
     Outcome, account,
@@ -34,15 +39,18 @@ use crate::{
 
 /// Runs until a signal.
 pub(crate) fn run(arguments: &Up) -> Result<Outcome> {
-    reachable(arguments)?;
+    let Config { admin, log, traces } = read(arguments)?;
     let folder = Folder::new(&arguments.data.folder);
     let _lock = folder.lock()?;
-    telemetry::init_logs(&arguments.log.config())?;
+    telemetry::init_logs(&arguments.log.over(log))?;
     let settings = Settings {
         folder,
         listen: arguments.listen,
         progress: arguments.progress,
-        admin: arguments.admin,
+        admin: AdminConfig {
+            listen: arguments.admin.unwrap_or(admin.listen),
+            ..admin
+        },
         tls: arguments.tls(),
         plaintext: match arguments.plaintext {
             true => Plaintext::Allowed,
@@ -53,12 +61,41 @@ pub(crate) fn run(arguments: &Up) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&settings, arguments))?;
+    runtime.block_on(serve(&settings, traces, arguments))?;
     Ok(Outcome::Good)
 }
 
+/// The file of `--config`: how the process is watched. Where its data is and who may reach it is
+/// said by flags. The doors of all services are one address here, so that there is no section for
+/// the door of one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Config {
+    /// Health, metrics, the route table and profiles.
+    #[serde(default)]
+    admin: AdminConfig,
+    /// The log.
+    log: Option<LogConfig>,
+    /// The traces.
+    #[serde(default)]
+    traces: TracesConfig,
+}
+
+/// Reads the file, if there is one, and says whether it and the flags are sound.
+pub(crate) fn check(arguments: &Up) -> Result<()> {
+    read(arguments).map(drop)
+}
+
+fn read(arguments: &Up) -> Result<Config> {
+    reachable(arguments)?;
+    match &arguments.config {
+        Some(file) => Ok(config::load(file)?),
+        None => Ok(Config::default()),
+    }
+}
+
 /// Plaintext beyond this machine must be said.
-pub(crate) fn reachable(arguments: &Up) -> Result<()> {
+fn reachable(arguments: &Up) -> Result<()> {
     for (flag, address) in [
         ("--listen", arguments.listen),
         ("--progress", arguments.progress),
@@ -73,7 +110,7 @@ pub(crate) fn reachable(arguments: &Up) -> Result<()> {
     Ok(())
 }
 
-async fn serve(settings: &Settings, arguments: &Up) -> Result<()> {
+async fn serve(settings: &Settings, traces: TracesConfig, arguments: &Up) -> Result<()> {
     let runtime = tenon::Runtime::default();
     let life = runtime.life.clone();
     life.on_signals()?;
@@ -90,7 +127,12 @@ async fn serve(settings: &Settings, arguments: &Up) -> Result<()> {
             }
         }
     });
+    let process = match &arguments.config {
+        Some(file) => process.configured::<Config>(file)?,
+        None => process,
+    };
     let running = process
+        .traces("cohort", traces)
         .start()
         .await
         .map_err(|problem| by_flags(&problem))?;

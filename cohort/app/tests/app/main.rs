@@ -10,3 +10,4 @@ mod release;
 mod separate;
 mod start;
 mod trail;
+mod watched;
