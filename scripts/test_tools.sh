@@ -13,6 +13,9 @@ packages=(
   slowhttptest    # slow heads, bodies and readers
   strace          # the system calls that the systemd unit must allow
   systemd         # systemd-analyze, which reads the unit
+  buildah         # the image, without a daemon
+  podman          # a container of it
+  runc            # the runtime that also knows older control groups
 )
 
 missing=()

@@ -23,7 +23,7 @@ use crate::{
 const PROFILE: &str = "/debug/pprof/profile?seconds=2&format=svg";
 
 /// The static program, built once with the profile of this test.
-fn program() -> Option<&'static PathBuf> {
+pub(crate) fn program() -> Option<&'static PathBuf> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     BUILT.get_or_init(build).as_ref()
 }

@@ -1,6 +1,6 @@
 //! The platform as it is shipped: the static program in an empty root, the manifests, the unit.
 //!
-//! No container engine and no cluster is needed. What a test needs and does not find, it names in
+//! No cluster is needed. What a test needs and does not find, it names in
 //! one line that begins with `skipped:`.
 
 #![expect(
@@ -9,6 +9,7 @@
     reason = "a test fails by panicking and tells its figures on standard output"
 )]
 
+mod container;
 mod files;
 mod image;
 mod root;
