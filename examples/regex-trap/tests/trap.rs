@@ -9,6 +9,9 @@
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 
+#[path = "trap/scrapers.rs"]
+mod scrapers;
+
 use std::{
     collections::HashMap,
     fs,
