@@ -50,7 +50,9 @@ pub use json::{Fields, Json, Object};
 pub use report::At;
 pub use text::Text;
 pub use value::Kind;
-pub use wire::{Base64, is_zero, optional_string, string};
+pub use wire::{
+    Base64, is_zero, optional_personal_string, optional_string, personal_string, string,
+};
 
 /// What [`Object::read`] reads from; the name of serde's trait for generated code.
 pub use serde::de::MapAccess;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use tenon_core::{Error, Result};
+use tenon_core::{Error, Personal, Result};
 use uuid::Uuid;
 
 use crate::Value;
@@ -218,6 +218,13 @@ impl FromValue for Timestamp {
             Value::Int(micros) => Self::from_microsecond(micros).map_err(|_| EXPECTED),
             _ => Err(EXPECTED),
         }
+    }
+}
+
+/// A refusal names the kind that was expected, never the value.
+impl<T: FromValue> FromValue for Personal<T> {
+    fn from_value(value: Value<'_>) -> Result<Self, &'static str> {
+        T::from_value(value).map(Self::from)
     }
 }
 

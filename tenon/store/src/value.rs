@@ -1,6 +1,7 @@
 //! Parameters of statements and cells of rows, by reference.
 
 use jiff::Timestamp;
+use tenon_core::Personal;
 use uuid::Uuid;
 
 /// One parameter or one cell. Borrowed, so that binding copies nothing.
@@ -130,6 +131,13 @@ impl ToValue for Value<'_> {
 impl<T: ToValue> ToValue for Option<T> {
     fn to_value(&self) -> Value<'_> {
         self.as_ref().map_or(Value::Null, T::to_value)
+    }
+}
+
+/// A database is where it belongs; [`Value`] prints nothing of it.
+impl<T: ToValue> ToValue for Personal<T> {
+    fn to_value(&self) -> Value<'_> {
+        self.expose().to_value()
     }
 }
 

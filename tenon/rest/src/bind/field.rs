@@ -5,6 +5,8 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
+use tenon_core::Personal;
+
 use super::{At, Kind};
 
 /// What was read for a field.
@@ -118,6 +120,18 @@ impl<'a, T> Field<'a, T> {
                 .refuse("presence", format!("given if and only if {other} is not"));
         }
         self
+    }
+
+    /// From here on nothing can print the value. Rules that compare it stand before.
+    #[inline]
+    pub fn personal(self) -> Field<'a, Personal<T>> {
+        let slot = match self.slot {
+            Slot::Value(value) => Slot::Value(value.into()),
+            Slot::Absent => Slot::Absent,
+            Slot::Null => Slot::Null,
+            Slot::Invalid => Slot::Invalid,
+        };
+        Field::new(self.at, slot)
     }
 
     /// The value, or `None` inside where it is absent or `null`.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use tenon_core::Personal;
 
 use super::{At, Base64, Json, Text, json::Reader, json::element};
 
@@ -45,6 +46,14 @@ kinds! {
     String: "string",
     Timestamp: "RFC 3339 time with offset",
     Base64: "base64 string",
+}
+
+impl<T: Kind> Kind for Personal<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn null() -> Option<Self> {
+        T::null().map(Self::from)
+    }
 }
 
 impl Json for bool {

@@ -8,6 +8,7 @@ use std::{
 
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
+use tenon_core::Personal;
 
 /// Bytes, in JSON a string of padded standard base64 (RFC 4648 section 4).
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,4 +77,26 @@ pub fn optional_string<T: fmt::Display, S: Serializer>(
         Some(value) => to.collect_str(value),
         None => to.serialize_none(),
     }
+}
+
+/// Like [`string()`], of a personal value.
+///
+/// # Errors
+/// Only the serializer's own.
+pub fn personal_string<T: fmt::Display, S: Serializer>(
+    value: &Personal<T>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    string(value.expose(), to)
+}
+
+/// Like [`optional_string`], of a personal value.
+///
+/// # Errors
+/// Only the serializer's own.
+pub fn optional_personal_string<T: fmt::Display, S: Serializer>(
+    value: &Option<Personal<T>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    optional_string(&value.as_ref().map(Personal::expose), to)
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tenon_core::catalogue;
+use tenon_core::{Personal, catalogue};
 use tenon_store::{ROWS_EXCEEDED, ROWS_MAX, args};
 
 use crate::fixture::{ENDLESS, Fixture};
@@ -63,6 +63,22 @@ async fn results_are_capped() {
             .unwrap()
             .contains("gave none")
     );
+}
+
+#[tokio::test]
+async fn a_personal_value_is_bound_and_read_and_no_error_quotes_it() {
+    let fixture = Fixture::new().await;
+    let (db, cx) = (&fixture.db, &fixture.cx);
+    let name = Some(Personal::from("canary".to_owned()));
+    let (back, none): (Option<Personal<String>>, Option<Personal<String>>) = db
+        .one(cx, "SELECT $1, $2", args![name, None::<Personal<String>>])
+        .await
+        .unwrap();
+    assert_eq!((back, none), (name.clone(), None));
+    let error = db.one::<Personal<i64>>(cx, "SELECT $1", args![name]).await;
+    let cause = error.unwrap_err().cause_chain().unwrap();
+    assert!(cause.contains("expected an integer"), "{cause}");
+    assert!(!cause.contains("canary"), "{cause}");
 }
 
 #[tokio::test]
