@@ -170,7 +170,8 @@ impl<'a> Conversions<'a> {
 
     fn field_agrees(&mut self, field: &Field, wire: &FieldDescriptorProto, way: Direction) -> bool {
         let in_oneof = wire.oneof_index.is_some() && !wire.proto3_optional();
-        if field.boxed || in_oneof {
+        // Whoever takes a personal value out of its type says so by hand.
+        if field.boxed || in_oneof || field.personal {
             return false;
         }
         let list = wire.label() == Label::Repeated;

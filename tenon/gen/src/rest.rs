@@ -103,9 +103,16 @@ pub(crate) fn rust_type(plan: &Plan<'_>, ty: &Type) -> String {
     }
 }
 
-/// The type of a field of a struct: optional, boxed.
+/// What keeps the value of a personal field from being printed.
+const PERSONAL: &str = "::tenon::Personal";
+
+/// The type of a field of a struct: personal, boxed, optional. A personal list or map is one
+/// personal value: how many there are is not shown either.
 pub(crate) fn field_type(plan: &Plan<'_>, field: &Field) -> String {
     let mut ty = rust_type(plan, &field.ty);
+    if field.personal {
+        ty = format!("{PERSONAL}<{ty}>");
+    }
     if field.boxed {
         ty = format!("{}<{ty}>", plan.types.prelude("Box"));
     }

@@ -1,7 +1,20 @@
 //! The patient service: persons, their subjects in studies, and where these stand.
 //!
 //! What tells who somebody is lies sealed in the database and is opened for callers with
-//! `subject.identify` in its place only; it is in no log, error, metric, event or audit record.
+//! `subject.identify` in its place only; it is in no log, error, metric, event or audit record. In the
+//! types of the contract it is `tenon::Personal`, which says its value to whoever asks by name:
+//!
+//! ```
+//! fn born(patient: &patient_contract::rest::Patient) -> String {
+//!     format!("{}", patient.birth_date.expose())
+//! }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! fn born(patient: &patient_contract::rest::Patient) -> String {
+//!     format!("{}", patient.birth_date)
+//! }
+//! ```
 
 mod birth_date;
 pub mod config;

@@ -3,7 +3,7 @@
 use moka::sync::Cache;
 use std::sync::Arc;
 use tenon::{
-    Result,
+    Personal, Result,
     store::{
         Rx,
         seal::{self, Keyring, Opener, Sealed},
@@ -30,7 +30,7 @@ pub(crate) async fn identity(rx: &mut Rx, ring: &Keyring, subject: &Subject) -> 
         if let Some(sealed) = sealed {
             let place = place(column, &subject.id, &subject.person_id);
             let secret = opener.open(place, sealed)?;
-            *opened = Some(secret.expose_text()?.to_owned());
+            *opened = Some(Personal::from(secret.expose_text()?.to_owned()));
         }
     }
     let [name, identity_number, phone] = opened;

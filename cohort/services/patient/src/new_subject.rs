@@ -3,7 +3,7 @@
 use clinical::identity_number::{self, Fault, IdentityNumber, Sex};
 use jiff::civil::Date;
 use patient_contract::rest::CreatePatientReq;
-use tenon::{Error, Result, Violation};
+use tenon::{Error, Personal, Result, Violation};
 use zeroize::Zeroizing;
 
 use crate::{birth_date, phone};
@@ -19,7 +19,7 @@ pub(crate) struct NewSubject {
     pub(crate) site_id: String,
     pub(crate) subject_no: String,
     pub(crate) sex: String,
-    pub(crate) birth_date: String,
+    pub(crate) birth_date: Personal<String>,
     pub(crate) name: Option<Zeroizing<String>>,
     /// In its 18-character form.
     pub(crate) identity_number: Option<Zeroizing<String>>,
@@ -40,21 +40,22 @@ impl NewSubject {
         if !is_line(&req.subject_no, SUBJECT_NO_MAX) {
             found.push(line("subjectNo", SUBJECT_NO_MAX));
         }
-        if !birth_date::is_valid(&req.birth_date, today) {
+        let born = req.birth_date.expose();
+        if !birth_date::is_valid(born, today) {
             let expected = "a date as 1960-05-17, 1960-05 or 1960, not before 1850 or after today";
             found.push(Violation::body("birthDate", "date", expected));
         }
-        let name = req.name.map(Zeroizing::new);
+        let name = req.name.map(zeroizing);
         if name.as_ref().is_some_and(|name| !is_line(name, NAME_MAX)) {
             found.push(line("name", NAME_MAX));
         }
-        let phone = req.phone.map(Zeroizing::new);
+        let phone = req.phone.map(zeroizing);
         let phone = phone.and_then(|phone| checked_phone(&phone, &mut found));
-        let number = req.identity_number.map(Zeroizing::new);
+        let number = req.identity_number.map(zeroizing);
         let number = number.and_then(|number| checked_number(&number, today, &mut found));
         if let Some(number) = &number
-            && birth_date::earliest(&req.birth_date).is_some()
-            && !birth_date::agrees(&req.birth_date, number.birth_date())
+            && birth_date::earliest(born).is_some()
+            && !birth_date::agrees(born, number.birth_date())
         {
             let expected = "the date of birth that the identity number states";
             found.push(Violation::body("birthDate", "identity-number", expected));
@@ -96,6 +97,10 @@ impl NewSubject {
         ]);
         Zeroizing::new(parts.to_string())
     }
+}
+
+fn zeroizing(value: Personal<String>) -> Zeroizing<String> {
+    Zeroizing::new(value.into_exposed())
 }
 
 fn is_line(text: &str, longest: usize) -> bool {

@@ -4,7 +4,7 @@ use clinical::subject::Status;
 use cohort_access::Scope;
 use patient_contract::rest;
 use tenon::{
-    Error, Result, Timestamp,
+    Error, Personal, Result, Timestamp,
     store::{
         FromRow, Row,
         seal::{Place, Sealed},
@@ -20,7 +20,7 @@ pub(crate) struct Subject {
     pub(crate) site_id: String,
     pub(crate) subject_no: String,
     pub(crate) sex: String,
-    pub(crate) birth_date: String,
+    pub(crate) birth_date: Personal<String>,
     pub(crate) name: Option<Sealed>,
     pub(crate) identity_number: Option<Sealed>,
     pub(crate) phone: Option<Sealed>,
@@ -35,11 +35,11 @@ pub(crate) struct Subject {
 }
 
 /// What tells who a subject is, opened.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Identity {
-    pub(crate) name: Option<String>,
-    pub(crate) identity_number: Option<String>,
-    pub(crate) phone: Option<String>,
+    pub(crate) name: Option<Personal<String>>,
+    pub(crate) identity_number: Option<Personal<String>>,
+    pub(crate) phone: Option<Personal<String>>,
 }
 
 impl Subject {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tenon_idl::model::{Field, Literal, Presence, Range, Source, Struct, Type};
 
-use super::{field_type, is_option, types::field_names};
+use super::{PERSONAL, field_type, is_option, types::field_names};
 use crate::{
     layout::{Code, literal},
     names::claim,
@@ -343,16 +343,33 @@ fn rules(plan: &Plan<'_>, item: &Struct, field: &Field, names: &[String]) -> Vec
         let options: Vec<String> = field.options.iter().map(rust_literal).collect();
         calls.push(format!(".one_of(&[{}])", options.join(", ")));
     }
+    // The rules compare the value; nothing after them does.
+    if field.personal {
+        calls.push(".personal()".to_owned());
+    }
     calls.push(match &field.default {
-        Some(Literal::String(text)) if text.is_empty() => {
-            format!(".or_else({}::new)", plan.types.prelude("String"))
-        }
-        Some(Literal::String(text)) => format!(".or_else(|| {}.to_owned())", literal(text)),
-        Some(other) => format!(".or({})", rust_literal(other)),
+        Some(default) => default_call(plan, field, default),
         None if field.optional => ".optional()".to_owned(),
         None => ".required()".to_owned(),
     });
     calls
+}
+
+/// `.or(50)`
+fn default_call(plan: &Plan<'_>, field: &Field, default: &Literal) -> String {
+    let string = plan.types.prelude("String");
+    match (default, field.personal) {
+        (Literal::String(text), false) if text.is_empty() => format!(".or_else({string}::new)"),
+        (Literal::String(text), false) => format!(".or_else(|| {}.to_owned())", literal(text)),
+        (Literal::String(text), true) if text.is_empty() => {
+            format!(".or_else(|| {string}::new().into())")
+        }
+        (Literal::String(text), true) => {
+            format!(".or_else(|| {}.to_owned().into())", literal(text))
+        }
+        (other, false) => format!(".or({})", rust_literal(other)),
+        (other, true) => format!(".or({PERSONAL}::from({}))", rust_literal(other)),
+    }
 }
 
 /// `.range(1..=200)`, or `.above(0, ..=200)` where the start is not part of the range.

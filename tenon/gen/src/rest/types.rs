@@ -7,7 +7,7 @@ use tenon_idl::model::{Field, Source, Struct, Type};
 
 use super::{field_type, is_option};
 use crate::{
-    debug, docs,
+    docs,
     layout::{Code, literal},
     names::{bare_snake, claim, escaped},
     plan::{Plan, is_request_only},
@@ -17,14 +17,12 @@ pub(super) fn write(code: &mut Code, plan: &Plan<'_>, item: &Struct) {
     code.blank();
     code.docs(&docs::lines_or(&item.docs, otherwise(item)));
     let serialized = !is_request_only(item);
-    let personal = item.fields.iter().any(|field| field.personal);
-    let debug = if personal { "" } else { "Debug, " };
     let serialize = match serialized {
         true => ", ::tenon::serde::Serialize",
         false => "",
     };
     code.line(format!(
-        "#[derive({debug}Clone, Default, PartialEq{serialize})]"
+        "#[derive(Debug, Clone, Default, PartialEq{serialize})]"
     ));
     let names = field_names(item);
     let camel = serialized && camel_case_fits(item, &names);
@@ -46,13 +44,6 @@ pub(super) fn write(code: &mut Code, plan: &Plan<'_>, item: &Struct) {
         code.line(format!("pub {name}: {},", field_type(plan, field)));
     }
     code.close("}");
-    if personal {
-        let fields = item.fields.iter().zip(&names);
-        let shown: Vec<_> = fields
-            .map(|(field, name)| (name.as_str(), field.personal))
-            .collect();
-        debug::write_struct(code, plan.types.rust(&item.name), &item.name, &shown);
-    }
 }
 
 /// The Rust names of the fields, in order.
@@ -140,7 +131,7 @@ fn serde_options(plan: &Plan<'_>, field: &Field, name: &str, camel: bool) -> Vec
         let option = plan.types.prelude("Option");
         options.push(format!("skip_serializing_if = \"{option}::is_none\""));
         if field.string_encoded {
-            options.push("serialize_with = \"::tenon::rest::bind::optional_string\"".to_owned());
+            options.push(serialize_with(field, "optional_"));
         }
         return options;
     }
@@ -149,7 +140,13 @@ fn serde_options(plan: &Plan<'_>, field: &Field, name: &str, camel: bool) -> Vec
         options.push("skip_serializing_if = \"::tenon::rest::bind::is_zero\"".to_owned());
     }
     if field.string_encoded {
-        options.push("serialize_with = \"::tenon::rest::bind::string\"".to_owned());
+        options.push(serialize_with(field, ""));
     }
     options
+}
+
+/// How a number or boolean is written inside a string.
+fn serialize_with(field: &Field, optional: &str) -> String {
+    let personal = if field.personal { "personal_" } else { "" };
+    format!("serialize_with = \"::tenon::rest::bind::{optional}{personal}string\"")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clinical::subject::Status;
 use cohort_access::{Act, Caller, Permission, Scope};
 use patient_contract::rest;
-use tenon::{Context, Error, Result};
+use tenon::{Context, Error, Personal, Result};
 use uuid::Uuid;
 
 use crate::{
@@ -89,8 +89,10 @@ fn scope<'a>(new: &'a NewSubject, id: &'a str) -> Scope<'a> {
 fn shown(caller: &Caller, draft: &Draft, person_id: String) -> rest::Patient {
     let new = &draft.new;
     let known = caller.allows(Permission::SubjectIdentify, scope(new, &draft.id));
-    let text =
-        |value: &Option<zeroize::Zeroizing<String>>| value.as_deref().filter(|_| known).cloned();
+    let text = |value: &Option<zeroize::Zeroizing<String>>| {
+        let value = value.as_deref().filter(|_| known);
+        value.cloned().map(Personal::from)
+    };
     rest::Patient {
         id: draft.id.clone(),
         name: text(&new.name),

@@ -66,7 +66,7 @@ fn check(req: &rest::MovePatientReq, subject: &Subject, today: Date) -> Result<D
         found.push(Violation::body("reason", "text", expected));
     }
     let day = whole_day(&req.date);
-    let born = birth_date::earliest(&subject.birth_date);
+    let born = birth_date::earliest(subject.birth_date.expose());
     match day {
         None => {
             let expected = "the day on which it happened, as 2024-05-17";

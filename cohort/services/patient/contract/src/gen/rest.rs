@@ -96,14 +96,14 @@ pub fn routes<A: PatientApi>(api: A) -> ::tenon::rest::Routes {
 }
 
 /// One person in one study: a Subject. \`id\` is the subject id, \`Patient/\<id\>\` in FHIR.
-#[derive(Clone, Default, PartialEq, ::tenon::serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, ::tenon::serde::Serialize)]
 #[serde(crate = "::tenon::serde", rename_all = "camelCase")]
 pub struct Patient {
     /// `id`
     pub id: String,
     /// Shown to those who may know who the subject is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<::tenon::Personal<String>>,
     /// `trialId`
     pub trial_id: String,
     /// `siteId`
@@ -117,37 +117,17 @@ pub struct Patient {
     /// `sex`
     pub sex: String,
     /// ISO 8601, may be partial: \`1960\`, \`1960-05\`, \`1960-05-17\`.
-    pub birth_date: String,
+    pub birth_date: ::tenon::Personal<String>,
     /// `identityNumber`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity_number: Option<String>,
+    pub identity_number: Option<::tenon::Personal<String>>,
     /// `phone`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub phone: Option<String>,
+    pub phone: Option<::tenon::Personal<String>>,
     /// `createdAt`
     pub created_at: ::tenon::Timestamp,
     /// `updatedAt`
     pub updated_at: ::tenon::Timestamp,
-}
-
-impl ::core::fmt::Debug for Patient {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        let mut shown = f.debug_struct("Patient");
-        shown.field("id", &self.id);
-        shown.field("name", &::tenon::Hidden);
-        shown.field("trial_id", &self.trial_id);
-        shown.field("site_id", &self.site_id);
-        shown.field("subject_no", &self.subject_no);
-        shown.field("status", &self.status);
-        shown.field("person_id", &self.person_id);
-        shown.field("sex", &self.sex);
-        shown.field("birth_date", &::tenon::Hidden);
-        shown.field("identity_number", &::tenon::Hidden);
-        shown.field("phone", &::tenon::Hidden);
-        shown.field("created_at", &self.created_at);
-        shown.field("updated_at", &self.updated_at);
-        shown.finish()
-    }
 }
 
 /// `type PatientResp`
@@ -159,7 +139,7 @@ pub struct PatientResp {
 }
 
 /// `type CreatePatientReq`
-#[derive(Clone, Default, PartialEq, ::tenon::serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, ::tenon::serde::Serialize)]
 #[serde(crate = "::tenon::serde", rename_all = "camelCase")]
 pub struct CreatePatientReq {
     /// `trialId`
@@ -171,31 +151,16 @@ pub struct CreatePatientReq {
     /// M, F, or U where it is not known.
     pub sex: String,
     /// `birthDate`
-    pub birth_date: String,
+    pub birth_date: ::tenon::Personal<String>,
     /// `name`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<::tenon::Personal<String>>,
     /// A resident identity number by GB 11643.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity_number: Option<String>,
+    pub identity_number: Option<::tenon::Personal<String>>,
     /// `phone`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub phone: Option<String>,
-}
-
-impl ::core::fmt::Debug for CreatePatientReq {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        let mut shown = f.debug_struct("CreatePatientReq");
-        shown.field("trial_id", &self.trial_id);
-        shown.field("site_id", &self.site_id);
-        shown.field("subject_no", &self.subject_no);
-        shown.field("sex", &self.sex);
-        shown.field("birth_date", &::tenon::Hidden);
-        shown.field("name", &::tenon::Hidden);
-        shown.field("identity_number", &::tenon::Hidden);
-        shown.field("phone", &::tenon::Hidden);
-        shown.finish()
-    }
+    pub phone: Option<::tenon::Personal<String>>,
 }
 
 impl ::tenon::rest::Bind for CreatePatientReq {
@@ -243,10 +208,10 @@ impl bind::Object for CreatePatientReq {
         let site_id = json.field(1, site_id).required();
         let subject_no = json.field(2, subject_no).required();
         let sex = json.field(3, sex).one_of(&["M", "F", "U"]).required();
-        let birth_date = json.field(4, birth_date).required();
-        let name = json.field(5, name).optional();
-        let identity_number = json.field(6, identity_number).optional();
-        let phone = json.field(7, phone).optional();
+        let birth_date = json.field(4, birth_date).personal().required();
+        let name = json.field(5, name).personal().optional();
+        let identity_number = json.field(6, identity_number).personal().optional();
+        let phone = json.field(7, phone).personal().optional();
         json.build(|| {
             Some(Self {
                 trial_id: trial_id?,

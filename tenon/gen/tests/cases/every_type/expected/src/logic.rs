@@ -5,6 +5,7 @@
 pub mod anything;
 pub mod everything;
 pub mod everywhere;
+pub mod find_person;
 pub mod listed;
 pub mod mapped;
 pub mod number;

@@ -24,6 +24,10 @@ impl rest::TypesApi for RestDoor {
         logic::path_only::path_only(cx, &self.0, req).await
     }
 
+    async fn find_person(&self, cx: &Context, req: rest::FindPerson) -> Result<rest::Person> {
+        logic::find_person::find_person(cx, &self.0, req).await
+    }
+
     async fn listed(&self, cx: &Context, req: Vec<rest::Leaf>) -> Result<Vec<rest::Leaf>> {
         logic::listed::listed(cx, &self.0, req).await
     }

@@ -27,6 +27,13 @@ pub trait TypesApi: Send + Sync + 'static {
         req: PathOnly,
     ) -> impl Future<Output = ::tenon::Result<()>> + Send;
 
+    /// `POST /person/:number`
+    fn find_person(
+        &self,
+        cx: &::tenon::Context,
+        req: FindPerson,
+    ) -> impl Future<Output = ::tenon::Result<Person>> + Send;
+
     /// `POST /list`
     fn listed(
         &self,
@@ -69,6 +76,9 @@ pub mod route {
     /// `DELETE /path/:id`
     pub static PATH_ONLY: Route = Route::new(Method::Delete, "/path/:id", "pathOnly");
 
+    /// `POST /person/:number`
+    pub static FIND_PERSON: Route = Route::new(Method::Post, "/person/:number", "findPerson");
+
     /// `POST /list`
     pub static LISTED: Route = Route::new(Method::Post, "/list", "listed");
 
@@ -97,6 +107,9 @@ pub fn routes<A: TypesApi>(api: A) -> ::tenon::rest::Routes {
         )
         .route(&route::PATH_ONLY, |api, cx, req: PathOnly| async move {
             api.path_only(&cx, req).await
+        })
+        .route(&route::FIND_PERSON, |api, cx, req: FindPerson| async move {
+            api.find_person(&cx, req).await
         })
         .route(&route::LISTED, |api, cx, req: Vec<Leaf>| async move {
             api.listed(&cx, req).await
@@ -536,52 +549,282 @@ impl bind::Object for Leaf {
 }
 
 /// Who somebody is.
-#[derive(Clone, Default, PartialEq, ::tenon::serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, ::tenon::serde::Serialize)]
 #[serde(crate = "::tenon::serde", rename_all = "camelCase")]
 pub struct Person {
     /// `id`
     pub id: String,
     /// `name`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<::tenon::Personal<String>>,
     /// `birthDate`
-    pub birth_date: String,
-}
-
-impl ::core::fmt::Debug for Person {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        let mut shown = f.debug_struct("Person");
-        shown.field("id", &self.id);
-        shown.field("name", &::tenon::Hidden);
-        shown.field("birth_date", &::tenon::Hidden);
-        shown.finish()
-    }
+    pub birth_date: ::tenon::Personal<String>,
+    /// `sex`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sex: Option<::tenon::Personal<String>>,
+    /// `age`
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "::tenon::rest::bind::optional_personal_string"
+    )]
+    pub age: Option<::tenon::Personal<i64>>,
+    /// `weight`
+    #[serde(serialize_with = "::tenon::rest::bind::personal_string")]
+    pub weight: ::tenon::Personal<f64>,
+    /// `children`
+    pub children: ::tenon::Personal<i64>,
+    /// `title`
+    pub title: ::tenon::Personal<String>,
+    /// `language`
+    pub language: ::tenon::Personal<String>,
+    /// `suffix`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suffix: Option<::tenon::Personal<String>>,
+    /// `nickname`
+    #[serde(skip_serializing_if = "::tenon::rest::bind::is_zero")]
+    pub nickname: ::tenon::Personal<String>,
+    /// `phones`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phones: Option<::tenon::Personal<Vec<String>>>,
+    /// `position`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<::tenon::Personal<Vec<f64>>>,
+    /// `relatives`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relatives: Option<::tenon::Personal<::std::collections::BTreeMap<String, Vec<String>>>>,
+    /// `photo`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub photo: Option<::tenon::Personal<::tenon::rest::bind::Base64>>,
+    /// `bornAt`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub born_at: Option<::tenon::Personal<::tenon::Timestamp>>,
+    /// `remarks`
+    pub remarks: ::tenon::Personal<::tenon::Json>,
+    /// `home`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub home: Option<::tenon::Personal<Leaf>>,
+    /// `homes`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub homes: Option<::tenon::Personal<Vec<Leaf>>>,
+    /// `twin`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub twin: Option<Box<::tenon::Personal<Person>>>,
 }
 
 impl bind::Object for Person {
-    const KEYS: &'static [&'static str] = &["id", "name", "birthDate"];
+    const KEYS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "birthDate",
+        "sex",
+        "age",
+        "weight",
+        "children",
+        "title",
+        "language",
+        "suffix",
+        "nickname",
+        "phones",
+        "position",
+        "relatives",
+        "photo",
+        "bornAt",
+        "remarks",
+        "home",
+        "homes",
+        "twin",
+    ];
 
+    #[allow(clippy::too_many_lines, reason = "a few lines for each field")]
     fn read<'de, A: bind::MapAccess<'de>>(
         mut json: bind::Fields<'_, 'de, A>,
     ) -> Result<Option<Self>, A::Error> {
         let mut id = bind::Slot::Absent;
         let mut name = bind::Slot::Absent;
         let mut birth_date = bind::Slot::Absent;
+        let mut sex = bind::Slot::Absent;
+        let mut age = bind::Slot::Absent;
+        let mut weight = bind::Slot::Absent;
+        let mut children = bind::Slot::Absent;
+        let mut title = bind::Slot::Absent;
+        let mut language = bind::Slot::Absent;
+        let mut suffix = bind::Slot::Absent;
+        let mut nickname = bind::Slot::Absent;
+        let mut phones = bind::Slot::Absent;
+        let mut position = bind::Slot::Absent;
+        let mut relatives = bind::Slot::Absent;
+        let mut photo = bind::Slot::Absent;
+        let mut born_at = bind::Slot::Absent;
+        let mut remarks = bind::Slot::Absent;
+        let mut home = bind::Slot::Absent;
+        let mut homes = bind::Slot::Absent;
+        let mut twin = bind::Slot::Absent;
         while let Some(key) = json.next_key()? {
             match key {
                 0 => id = json.value()?,
                 1 => name = json.value()?,
-                _ => birth_date = json.value()?,
+                2 => birth_date = json.value()?,
+                3 => sex = json.value()?,
+                4 => age = json.quoted()?,
+                5 => weight = json.quoted()?,
+                6 => children = json.value()?,
+                7 => title = json.value()?,
+                8 => language = json.value()?,
+                9 => suffix = json.value()?,
+                10 => nickname = json.value()?,
+                11 => phones = json.value()?,
+                12 => position = json.value()?,
+                13 => relatives = json.value()?,
+                14 => photo = json.value()?,
+                15 => born_at = json.value()?,
+                16 => remarks = json.value()?,
+                17 => home = json.value()?,
+                18 => homes = json.value()?,
+                _ => twin = json.value()?,
             }
         }
         let id = json.field(0, id).required();
-        let name = json.field(1, name).optional();
-        let birth_date = json.field(2, birth_date).required();
+        let name = json.field(1, name).personal().optional();
+        let birth_date = json.field(2, birth_date).personal().required();
+        let sex = json
+            .field(3, sex)
+            .one_of(&["F", "M", "U"])
+            .personal()
+            .optional();
+        let age = json.field(4, age).range(0..=150).personal().optional();
+        let weight = json
+            .field(5, weight)
+            .personal()
+            .or(::tenon::Personal::from(70.5));
+        let children = json
+            .field(6, children)
+            .personal()
+            .or(::tenon::Personal::from(0));
+        let title = json
+            .field(7, title)
+            .personal()
+            .or_else(|| String::new().into());
+        let language = json
+            .field(8, language)
+            .personal()
+            .or_else(|| "zh".to_owned().into());
+        let suffix = json.field(9, suffix).personal().optional();
+        let nickname = json
+            .field(10, nickname)
+            .personal()
+            .or_else(|| "none".to_owned().into());
+        let phones = json.field(11, phones).personal().optional();
+        let position = json.field(12, position).length(2).personal().optional();
+        let relatives = json.field(13, relatives).personal().optional();
+        let photo = json.field(14, photo).personal().optional();
+        let born_at = json.field(15, born_at).personal().optional();
+        let remarks = json.field(16, remarks).personal().required();
+        let home = json.field(17, home).personal().optional();
+        let homes = json.field(18, homes).personal().optional();
+        let twin = json.field(19, twin).personal().optional();
         json.build(|| {
             Some(Self {
                 id: id?,
                 name: name?,
                 birth_date: birth_date?,
+                sex: sex?,
+                age: age?,
+                weight: weight?,
+                children: children?,
+                title: title?,
+                language: language?,
+                suffix: suffix?,
+                nickname: nickname?,
+                phones: phones?,
+                position: position?,
+                relatives: relatives?,
+                photo: photo?,
+                born_at: born_at?,
+                remarks: remarks?,
+                home: home?,
+                homes: homes?,
+                twin: twin?.map(Box::new),
+            })
+        })
+    }
+}
+
+/// Looks for somebody; everything that is asked for tells who.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FindPerson {
+    /// `:number` of the path.
+    pub number: ::tenon::Personal<String>,
+    /// `name` of the query.
+    pub name: Option<::tenon::Personal<String>>,
+    /// `phones` of the query.
+    pub phones: ::tenon::Personal<Vec<String>>,
+    /// `age` of the query.
+    pub age: ::tenon::Personal<i64>,
+    /// The header `X-Born`.
+    pub born: Option<::tenon::Personal<::tenon::Timestamp>>,
+    /// The header `X-Alias`.
+    pub alias: Option<::tenon::Personal<Vec<String>>>,
+    /// `home`
+    pub home: ::tenon::Personal<Leaf>,
+    /// `note`
+    pub note: Option<::tenon::Personal<String>>,
+}
+
+impl ::tenon::rest::Bind for FindPerson {
+    fn bind(parts: &::tenon::rest::Parts<'_>) -> ::tenon::Result<Self> {
+        bind::read(parts, |input| {
+            let number = input.path("number").personal().required();
+            let name = input.query("name").personal().optional();
+            let phones = input.query_list("phones").personal().required();
+            let age = input
+                .query("age")
+                .range(1..=150)
+                .personal()
+                .or(::tenon::Personal::from(1));
+            let born = input.header("X-Born").personal().optional();
+            let alias = input.header_list("X-Alias").personal().optional();
+            let body: Option<FindPersonBody> = input.body();
+            let body = body?;
+            Some(Self {
+                number: number?,
+                name: name?,
+                phones: phones?,
+                age: age?,
+                born: born?,
+                alias: alias?,
+                home: body.home,
+                note: body.note,
+            })
+        })
+    }
+}
+
+/// The body of [`FindPerson`].
+struct FindPersonBody {
+    home: ::tenon::Personal<Leaf>,
+    note: Option<::tenon::Personal<String>>,
+}
+
+impl bind::Object for FindPersonBody {
+    const KEYS: &'static [&'static str] = &["home", "note"];
+
+    fn read<'de, A: bind::MapAccess<'de>>(
+        mut json: bind::Fields<'_, 'de, A>,
+    ) -> Result<Option<Self>, A::Error> {
+        let mut home = bind::Slot::Absent;
+        let mut note = bind::Slot::Absent;
+        while let Some(key) = json.next_key()? {
+            match key {
+                0 => home = json.value()?,
+                _ => note = json.value()?,
+            }
+        }
+        let home = json.field(0, home).personal().required();
+        let note = json.field(1, note).personal().optional();
+        json.build(|| {
+            Some(Self {
+                home: home?,
+                note: note?,
             })
         })
     }
