@@ -259,6 +259,7 @@ async fn a_service_that_is_not_there_is_a_503() {
     let request = get().header("accept-language", "zh");
     let (status, body, headers) = ask(gateway, request, "/x").await;
     assert_eq!((status, &body["code"]), (503, &json!("UNAVAILABLE")));
+    assert_eq!(headers["retry-after"], "1");
     assert_eq!(headers["content-type"], "application/problem+json");
     assert_eq!(headers["content-language"], "zh-CN");
     assert_eq!(body["traceId"], TRACE[3..35]);

@@ -1,5 +1,7 @@
 //! Errors as RFC 9457 problem documents: the one place where an [`Error`] becomes a response.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -25,6 +27,9 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "<[Violation]>::is_empty")]
     errors: &'a [Violation],
 }
+
+/// When a caller may come again whom an absent neighbour refused.
+const ABSENT_FOR: Duration = Duration::from_secs(1);
 
 /// The error behind a response, in its extensions: for the log, and for layers that count.
 #[derive(Debug, Clone)]
@@ -61,7 +66,7 @@ pub fn response(error: Error, language: Language, trace: &TraceContext) -> Respo
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, challenge(&error));
     }
-    if let Some(delay) = error.retry_delay() {
+    if let Some(delay) = come_again(&error) {
         // Whole seconds, rounded up: a client that comes too early comes twice.
         let seconds = delay.as_millis().div_ceil(1000).max(1);
         let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
@@ -69,6 +74,15 @@ pub fn response(error: Error, language: Language, trace: &TraceContext) -> Respo
     }
     response.extensions_mut().insert(Failure(error));
     response
+}
+
+/// When it is worth to ask again, where that is known. Who cannot be reached now was not reached, or
+/// broke off, and mostly is back in no time: a connection is tried again within a second or two. The
+/// time is told here and does not go with the error: between services, who calls again has a
+/// shorter wait of its own.
+fn come_again(error: &Error) -> Option<Duration> {
+    let absent = error.is(&catalogue::UNAVAILABLE).then_some(ABSENT_FOR);
+    error.retry_delay().or(absent)
 }
 
 /// What a caller is asked for (RFC 6750, section 3): who showed a token that does not hold, or holds

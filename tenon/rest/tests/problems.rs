@@ -46,6 +46,10 @@ async fn fail(cx: Context, how: How) -> tenon_core::Result<()> {
             Violation::at("query", "limit", "range", "a whole number from 1 to 200"),
             Violation::body("items[3].value", "type", "a number"),
         ])),
+        "absent" => Err(catalogue::UNAVAILABLE.error()),
+        "absent-for" => Err(catalogue::UNAVAILABLE
+            .error()
+            .retry_after(Duration::from_secs(7))),
         "left" => Err(catalogue::CANCELLED.error()),
         "slow" => {
             // Ignores its context altogether.
@@ -97,6 +101,20 @@ async fn the_three_cases_of_a_token_in_both_languages() {
     }
     let good = get("/secret").header("authorization", issuer.bearer("admin"));
     assert_eq!(ask(&router, good).await.json(), "secret");
+}
+
+#[tokio::test]
+async fn who_finds_a_neighbour_absent_is_told_when_to_come_again() {
+    let router = router(&Issuer::new());
+    for (how, seconds) in [
+        ("absent", Some("1")),
+        ("absent-for", Some("7")),
+        ("conflict", None),
+        ("cause", None),
+    ] {
+        let answer = ask(&router, get(&format!("/fails/{how}"))).await;
+        assert_eq!(answer.header("retry-after"), seconds, "{how}");
+    }
 }
 
 #[tokio::test]
