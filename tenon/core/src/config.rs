@@ -14,6 +14,7 @@ mod log;
 mod profiling;
 mod registration;
 mod resilience;
+mod sizes;
 mod sources;
 mod store;
 mod tls;
@@ -39,6 +40,7 @@ pub use log::{LogConfig, LogFileConfig, LogFormat, LogLevel};
 pub use profiling::{HeapProfiling, ProfilingConfig};
 pub use registration::RegistrationConfig;
 pub use resilience::{Guards, RateLimitBy, RateLimitConfig, SharedLimitsConfig, SheddingConfig};
+pub use sizes::{JSON_DEPTH_MAX, Sizes};
 pub use sources::{DnsConfig, EtcdConfig, KubernetesConfig, PortName};
 pub use store::StoreConfig;
 pub use tls::{ClientAuth, ClientTlsConfig, Plaintext, ServerTlsConfig};
@@ -218,11 +220,29 @@ mod tests {
             ("headerTimeout: 0ms", "a longer one"),
             ("maxConnections: 0", "at least 1"),
             ("timeout: 2540400000h", "at most 365 days"),
+            ("maxUriBytes: 63", "expected 64 to 65534, in bytes"),
+            ("maxUriBytes: 65535", "expected 64 to 65534, in bytes"),
+            ("maxHeadBytes: 1023", "expected 1024 to 1048576, in bytes"),
+            (
+                "maxHeadBytes: 1048577",
+                "expected 1024 to 1048576, in bytes",
+            ),
+            ("maxJsonDepth: 0", "expected 1 to 127, in levels"),
+            ("maxJsonDepth: 128", "expected 1 to 127, in levels"),
         ] {
             let error = read(&format!("name: x\nrest:\n  {key}\n")).unwrap_err();
             assert!(error.contains(expected), "{key}: {error}");
         }
         assert!(read("name: x\nrest:\n  grace: 0s\n").is_ok());
+        let sizes = |keys| {
+            let config = read(&format!("name: x\nrest: {{{keys}}}\n")).unwrap();
+            config.rest.guards().sizes.check()
+        };
+        assert_eq!(sizes("maxUriBytes: 65534, maxHeadBytes: 1048576"), Ok(()));
+        assert_eq!(sizes("maxUriBytes: 64, maxHeadBytes: 1024"), Ok(()));
+        let larger = sizes("maxHeadBytes: 8191").unwrap_err();
+        assert!(larger.contains("maxUriBytes is 8192"), "{larger}");
+        assert!(sizes("maxBytes: 0").is_err());
     }
 
     #[test]

@@ -259,6 +259,11 @@ rest:
   streamTimeout: 1h
   # The largest body in bytes, counted after decompression.
   maxBytes: 1048576
+  # The largest head (request line and headers) and the longest path and query in it, in bytes.
+  maxHeadBytes: 32768
+  maxUriBytes: 8192
+  # How many arrays and objects may stand within each other in a JSON body, 127 at most.
+  maxJsonDepth: 127
   # How many connections are held at once; further ones wait.
   maxConnections: 10000
   # How long a client may take to send the headers of a request.
@@ -316,6 +321,8 @@ rpc:
   reflection: loopback
   # The largest message in bytes.
   maxBytes: 4194304
+  # The largest head of a call, its metadata, in bytes.
+  maxHeadBytes: 32768
   # How many connections are held at once; further ones wait.
   maxConnections: 10000
   # How long calls in flight may still run once the process was told to stop.

@@ -44,6 +44,7 @@ fn bind<T: Bind>(path: &[(&str, Cow<'_, str>)], query: &str, body: &str) -> Resu
         headers: &headers,
         body: body.as_bytes(),
         strict: true,
+        json_depth: 127,
     })
 }
 

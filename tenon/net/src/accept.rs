@@ -15,13 +15,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use crate::{Options, connection::Connection, socket};
+use crate::{Options, activity::Activity, connection::Connection, crowd::Crowd, socket};
 
 /// The longest wait after the process ran out of descriptors.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a door says that it is full: it may become so with each connection that ends.
 const FULL_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often a full house that makes room looks for a connection that waits, while all answer.
+const ROOM_AGAIN: Duration = Duration::from_millis(50);
 
 /// Serves the listener until the process was told to stop and what was in flight has ended.
 ///
@@ -63,6 +66,7 @@ where
         )),
         pause: Duration::ZERO,
         told: None,
+        crowd: options.makes_room.then(Crowd::default),
     };
     loop {
         let (tcp, peer, place) = tokio::select! {
@@ -71,12 +75,14 @@ where
             accepted = door.accept() => accepted,
         };
         let (read, tcp) = tcp.into_split();
+        let activity = Arc::new(Activity::new(&options));
         let connection = Connection {
             tcp,
             peer,
             options: options.clone(),
             life: life.clone(),
-            cut: cut.clone(),
+            cut: door.enter(&activity, &cut),
+            activity,
         };
         let service = service.clone();
         tasks.spawn(async move {
@@ -122,30 +128,65 @@ struct Door {
     pause: Duration,
     /// When it last said that it is full.
     told: Option<Instant>,
+    /// Who is inside, where room is made for newcomers.
+    crowd: Option<Crowd>,
 }
 
 impl Door {
     /// The next connection, once there is a place for it.
     async fn accept(&mut self) -> (TcpStream, std::net::SocketAddr, OwnedSemaphorePermit) {
         loop {
-            if self.places.available_permits() == 0 {
-                self.tell_full();
-            }
-            let Ok(place) = self.places.clone().acquire_owned().await else {
-                // The semaphore is never closed.
-                std::future::pending::<()>().await;
-                continue;
+            // Who makes room does so for somebody who is there.
+            let place = match &self.crowd {
+                None => Some(self.place().await),
+                Some(_) => None,
             };
             match self.listener.accept().await {
                 Ok((tcp, peer)) => {
                     self.pause = Duration::ZERO;
                     socket::prepare(&tcp);
+                    let place = match place {
+                        Some(place) => place,
+                        None => self.place().await,
+                    };
                     return (tcp, peer, place);
                 }
                 Err(cause) if of_one_connection(&cause) => {}
                 Err(cause) => self.rest(&cause).await,
             }
         }
+    }
+
+    /// A place, once there is one.
+    async fn place(&mut self) -> OwnedSemaphorePermit {
+        if self.places.available_permits() == 0 {
+            self.tell_full();
+        }
+        let making_room = async {
+            let Some(crowd) = &self.crowd else {
+                return std::future::pending().await;
+            };
+            loop {
+                crowd.make_room();
+                tokio::time::sleep(ROOM_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            Ok(place) = self.places.clone().acquire_owned() => place,
+            // The semaphore is never closed.
+            () = making_room => std::future::pending().await,
+        }
+    }
+
+    /// Notes a connection that was let in, and gives what ends it.
+    fn enter(&self, activity: &Arc<Activity>, cut: &CancellationToken) -> CancellationToken {
+        let Some(crowd) = &self.crowd else {
+            return cut.clone();
+        };
+        let leave = cut.child_token();
+        crowd.enter(activity, &leave);
+        leave
     }
 
     /// Who is kept out sees silence; without this line so does whoever looks for the reason.

@@ -106,6 +106,16 @@ impl Activity {
         self.at(self.waiting_since.load(Relaxed)) + patience
     }
 
+    /// Since when the connection waits for a head, if it does: first whether it only rests between
+    /// two of them.
+    pub(crate) fn waits(&self) -> Option<(bool, Instant)> {
+        let answers = self.requests.load(Relaxed) > 0 || self.has_left();
+        (!answers).then(|| {
+            let since = self.at(self.waiting_since.load(Relaxed));
+            (!self.head.load(Relaxed), since)
+        })
+    }
+
     /// Whether nothing was ever asked on this connection.
     pub(crate) fn untouched(&self) -> bool {
         !self.touched.load(Relaxed)

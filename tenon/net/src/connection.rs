@@ -39,9 +39,7 @@ use crate::{
     wakes::Wakes,
 };
 
-/// The largest head of a request.
-const HEAD_BYTES: usize = 32 << 10;
-/// The largest piece that is read or buffered at once.
+/// The largest piece that is read or buffered at once, unless a head may be larger.
 const BUFFER_BYTES: usize = 64 << 10;
 /// How many calls one HTTP/2 connection may have in flight.
 const STREAMS: u32 = 256;
@@ -63,6 +61,7 @@ pub(crate) struct Connection {
     pub(crate) options: Arc<Options>,
     pub(crate) life: Lifecycle,
     pub(crate) cut: CancellationToken,
+    pub(crate) activity: Arc<Activity>,
 }
 
 impl Connection {
@@ -78,7 +77,7 @@ impl Connection {
         B::Data: Send,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let activity = Arc::new(Activity::new(&self.options));
+        let activity = self.activity.clone();
         let socket = Socket {
             tcp: read,
             activity: activity.clone(),
@@ -155,6 +154,8 @@ impl Connection {
         let marks = activity.clone();
         let wakes = Wakes::new(Instant::now());
         let woken = wakes.clone();
+        let heads = self.options.heads.clone();
+        let head_bytes = heads.head_bytes();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let marks = marks.clone();
             let in_flight = marks.request();
@@ -164,7 +165,7 @@ impl Connection {
                 request.extensions_mut().insert(identity.clone());
             }
             let refusal = match protocol {
-                Protocol::Http1 => head::refusal(&request),
+                Protocol::Http1 => head::refusal(&request, heads.uri_bytes()),
                 Protocol::Http2 => None,
             };
             let call = match refusal {
@@ -184,8 +185,8 @@ impl Connection {
             Protocol::Http1 => {
                 let served = http1::Builder::new()
                     .header_read_timeout(None)
-                    .max_header_size(HEAD_BYTES)
-                    .max_buf_size(BUFFER_BYTES)
+                    .max_header_size(head_bytes)
+                    .max_buf_size(BUFFER_BYTES.max(head_bytes))
                     .serve_connection(io, service)
                     .with_upgrades();
                 self.drive(served, activity, wakes).await
@@ -201,7 +202,7 @@ impl Connection {
                     // A caller may cancel at once all that it may have begun; who does so again
                     // and again is `Activity`'s affair.
                     .max_pending_accept_reset_streams(STREAMS as usize)
-                    .max_header_list_size(HEAD_BYTES as u32)
+                    .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
                     .serve_connection(io, service);
                 self.drive(served, activity, wakes).await
             }
@@ -297,7 +298,7 @@ fn tell(error: &hyper::Error) {
     if error.is_parse_version_h2() {
         tracing::info!("closed: a client speaks HTTP/2 here; gRPC has an address of its own");
     } else if error.is_parse_too_large() {
-        tracing::info!(target: "access", status = 431, problem = "its head is too large");
+        tracing::info!(target: "access", status = 431, problem = "its head is larger than maxHeadBytes");
     } else if error.is_parse() {
         tracing::info!(target: "access", status = 400, problem = %error);
     } else {

@@ -1,10 +1,53 @@
 //! Heads of requests that hyper takes and a server must not: RFC 9112 asks for more than a parser
 //! of lines checks.
 
-use http::{HeaderMap, Request, StatusCode, Version, header, uri::Authority};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
-/// The longest path and query. Longer ones that still fit a head are told apart from it.
-const TARGET_BYTES: usize = 8 << 10;
+use http::{HeaderMap, Request, StatusCode, Version, header, uri::Authority};
+use tenon_core::config::Sizes;
+
+/// How large heads of requests may be. Clones are one, and may be changed while connections are
+/// open: a new limit of targets holds from the next request on, one of heads from the next
+/// connection on.
+#[derive(Debug, Clone)]
+pub struct HeadLimits {
+    sizes: Arc<[AtomicUsize; 2]>,
+}
+
+impl HeadLimits {
+    /// Heads of at most `head_bytes`, with a path and query of at most `uri_bytes`, which are told
+    /// apart from a head that is too large.
+    pub fn new(head_bytes: usize, uri_bytes: usize) -> Self {
+        let sizes = [head_bytes, uri_bytes].map(AtomicUsize::new);
+        Self {
+            sizes: Arc::new(sizes),
+        }
+    }
+
+    /// Changes them.
+    pub fn set(&self, head_bytes: usize, uri_bytes: usize) {
+        self.sizes[0].store(head_bytes, Relaxed);
+        self.sizes[1].store(uri_bytes, Relaxed);
+    }
+
+    pub(crate) fn head_bytes(&self) -> usize {
+        self.sizes[0].load(Relaxed)
+    }
+
+    pub(crate) fn uri_bytes(&self) -> usize {
+        self.sizes[1].load(Relaxed)
+    }
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        let sizes = Sizes::default();
+        Self::new(sizes.head_bytes, sizes.uri_bytes)
+    }
+}
 
 /// Why a request is refused before any service sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,11 +57,14 @@ pub(crate) struct Refusal {
 }
 
 /// What is wrong with the head of an HTTP/1 request.
-pub(crate) fn refusal<B>(request: &Request<B>) -> Option<Refusal> {
+pub(crate) fn refusal<B>(request: &Request<B>, uri_bytes: usize) -> Option<Refusal> {
     let refuse = |status, problem| Some(Refusal { status, problem });
     let target = request.uri().path_and_query();
-    if target.is_some_and(|target| target.as_str().len() > TARGET_BYTES) {
-        return refuse(StatusCode::URI_TOO_LONG, "its target is over 8 KiB");
+    if target.is_some_and(|target| target.as_str().len() > uri_bytes) {
+        return refuse(
+            StatusCode::URI_TOO_LONG,
+            "its path and query are larger than maxUriBytes",
+        );
     }
     // hyper has seen to it that `chunked` is the last of them, so that the end of the body is
     // known; what the others did to it, nobody here undoes.
@@ -60,7 +106,7 @@ mod tests {
     use super::*;
 
     fn status(request: http::request::Builder) -> Option<u16> {
-        refusal(&request.body(()).unwrap()).map(|refusal| refusal.status.as_u16())
+        refusal(&request.body(()).unwrap(), 100).map(|refusal| refusal.status.as_u16())
     }
 
     fn to(hosts: &[&str]) -> http::request::Builder {
@@ -86,8 +132,8 @@ mod tests {
     #[test]
     fn a_target_has_a_limit() {
         let long = |bytes: usize| to(&["a"]).uri(format!("/?{}", "q".repeat(bytes - 2)));
-        assert_eq!(status(long(TARGET_BYTES)), None);
-        assert_eq!(status(long(TARGET_BYTES + 1)), Some(414));
+        assert_eq!(status(long(100)), None);
+        assert_eq!(status(long(101)), Some(414));
     }
 
     #[test]

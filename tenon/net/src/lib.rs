@@ -7,6 +7,7 @@
 mod accept;
 mod activity;
 mod connection;
+mod crowd;
 mod head;
 mod listen;
 mod marked;
@@ -20,6 +21,7 @@ use std::{net::SocketAddr, time::Duration};
 use tenon_core::config::{RestConfig, RpcConfig};
 
 pub use accept::serve;
+pub use head::HeadLimits;
 pub use listen::{BindError, bind};
 pub use tenon_core::PeerIdentity;
 pub use tls::{ClientTls, ServerTls};
@@ -48,6 +50,12 @@ pub struct Options {
     pub protocol: Protocol,
     /// How many connections are held at once. Further ones wait, not accepted, until one ends.
     pub max_connections: usize,
+    /// Whether a newcomer to a full house takes the place of the connection that has waited longest
+    /// for a head, instead of waiting until one ends. For probes, which must be answered whoever
+    /// else holds connections open.
+    pub makes_room: bool,
+    /// How large heads of requests may be.
+    pub heads: HeadLimits,
     /// How long a client may take for the head of a request, counted from its first byte; for
     /// the first request from the moment the connection was accepted.
     pub header_timeout: Duration,
@@ -76,6 +84,8 @@ impl Options {
         Self {
             protocol: Protocol::Http1,
             max_connections: config.max_connections,
+            makes_room: false,
+            heads: HeadLimits::new(config.max_head_bytes, config.max_uri_bytes),
             header_timeout: config.header_timeout,
             idle_timeout: Duration::from_secs(60),
             unread_timeout: UNREAD_TIMEOUT,
@@ -90,6 +100,8 @@ impl Options {
         Self {
             protocol: Protocol::Http2,
             max_connections: config.max_connections,
+            makes_room: false,
+            heads: HeadLimits::new(config.max_head_bytes, config.max_head_bytes),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30 * 60),
             unread_timeout: UNREAD_TIMEOUT,
@@ -103,6 +115,8 @@ impl Options {
         Self {
             protocol: Protocol::Http1,
             max_connections: 256,
+            makes_room: true,
+            heads: HeadLimits::default(),
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             unread_timeout: UNREAD_TIMEOUT,

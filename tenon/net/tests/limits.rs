@@ -129,6 +129,44 @@ async fn further_connections_wait_until_one_ends_and_the_log_says_so() {
     assert!(told.contains(&server.addr.to_string()), "{told}");
 }
 
+#[tokio::test]
+async fn a_newcomer_takes_the_place_of_who_has_waited_longest_where_room_is_made() {
+    let options = Options {
+        max_connections: 3,
+        makes_room: true,
+        ..patient()
+    };
+    let server = start(options, |request| async move {
+        if request.uri().path() == "/work" {
+            std::future::pending::<()>().await;
+        }
+        text("ok")
+    })
+    .await;
+    let mut working = Client::connect(server.addr).await;
+    working.get("/work").await;
+    let mut resting = Client::connect(server.addr).await;
+    resting.get("/").await;
+    resting.head().await;
+    let mut half = Client::connect(server.addr).await;
+    half.send("GET / HTTP/1.1\r\nho").await;
+    // One that says half comes after one that rests, and gives way before it.
+    let ask = async |seen: &str| {
+        let mut newcomer = Client::connect(server.addr).await;
+        newcomer.get("/").await;
+        let head = within(SOON, seen, newcomer.head()).await;
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        newcomer
+    };
+    let second = ask("serving the first newcomer").await;
+    within(SOON, "closing the half-sent head", half.closed()).await;
+    let _third = ask("serving the second newcomer").await;
+    within(SOON, "closing who rested longest", resting.closed()).await;
+    drop(second);
+    let left = tokio::time::timeout(Duration::from_millis(200), working.closed());
+    assert!(left.await.is_err(), "who is answered was sent away");
+}
+
 /// What was logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

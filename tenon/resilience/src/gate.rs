@@ -3,12 +3,15 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use tenon_core::{Error, catalogue};
+use tenon_core::{
+    Error, catalogue,
+    config::{JSON_DEPTH_MAX, Sizes},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -38,6 +41,8 @@ struct Inner {
     /// The bits of [`Failures`].
     failures: AtomicU32,
     places: AtomicUsize,
+    body_bytes: AtomicU64,
+    json_depth: AtomicUsize,
 }
 
 impl Controls {
@@ -48,6 +53,8 @@ impl Controls {
                 breaker: AtomicBool::new(true),
                 failures: AtomicU32::new(Failures::DEFAULT.bits()),
                 places: AtomicUsize::new(usize::MAX),
+                body_bytes: AtomicU64::new(u64::MAX),
+                json_depth: AtomicUsize::new(JSON_DEPTH_MAX),
             }),
         }
     }
@@ -66,6 +73,11 @@ impl Controls {
 
     pub(crate) fn set_places(&self, places: usize) {
         self.inner.places.store(places, Relaxed);
+    }
+
+    pub(crate) fn set_sizes(&self, sizes: &Sizes) {
+        self.inner.body_bytes.store(sizes.body_bytes, Relaxed);
+        self.inner.json_depth.store(sizes.json_depth, Relaxed);
     }
 }
 
@@ -219,6 +231,16 @@ impl Gate {
     pub fn places(&self) -> usize {
         self.places
             .unwrap_or_else(|| self.controls.inner.places.load(Relaxed))
+    }
+
+    /// The largest body at this door now, for routes that have no limit of their own.
+    pub fn body_bytes(&self) -> u64 {
+        self.controls.inner.body_bytes.load(Relaxed)
+    }
+
+    /// How deep JSON may be nested at this door now.
+    pub fn json_depth(&self) -> usize {
+        self.controls.inner.json_depth.load(Relaxed)
     }
 }
 

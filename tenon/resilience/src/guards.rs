@@ -44,8 +44,8 @@ impl DoorGuards {
     /// The guards of the door of `section` with these routes.
     ///
     /// # Errors
-    /// A rate limit names no route of the door, two have one name, a proxy is no network, or
-    /// requests are to be counted in a store that is not there.
+    /// A rate limit names no route of the door, two have one name, a proxy is no network, sizes do
+    /// not fit each other, or requests are to be counted in a store that is not there.
     pub fn new(section: &str, config: &Guards, places: Vec<Place>) -> Result<Self, ConfigError> {
         let controls = Controls::new(Shedder::new());
         let shared = match &config.shared_limits {
@@ -207,6 +207,7 @@ impl Inner {
         let failures = config.failures.iter().copied();
         self.controls.set_failures(failures.collect());
         self.controls.set_places(config.max_in_flight);
+        self.controls.set_sizes(&config.sizes);
     }
 }
 
@@ -219,6 +220,7 @@ impl Limits {
         old: &[Arc<Limiter>],
     ) -> Result<Self, ConfigError> {
         let problem = |what: String| ConfigError::new(section, what);
+        config.sizes.check().map_err(&problem)?;
         let mut limits = Self {
             of: Vec::new(),
             all: Vec::new(),
@@ -335,6 +337,11 @@ fn changes(section: &str, old: &Guards, new: &Guards) -> Result<Vec<Change>, Con
         &is.cpu_threshold,
     );
     note("maxInFlight".into(), &old.max_in_flight, &new.max_in_flight);
+    let (was, is) = (&old.sizes, &new.sizes);
+    note("maxBytes".into(), &was.body_bytes, &is.body_bytes);
+    note("maxHeadBytes".into(), &was.head_bytes, &is.head_bytes);
+    note("maxUriBytes".into(), &was.uri_bytes, &is.uri_bytes);
+    note("maxJsonDepth".into(), &was.json_depth, &is.json_depth);
     let proxies = |guards: &Guards| guards.trusted_proxies.join(", ");
     note("trustedProxies".into(), &proxies(old), &proxies(new));
     let names = old.rate_limits.iter().chain(&new.rate_limits);

@@ -26,7 +26,7 @@
 //! }
 //!
 //! let headers = http::HeaderMap::new();
-//! let parts = Parts { path: &[], query: "limit=201", headers: &headers, body: b"", strict: false };
+//! let parts = Parts { query: "limit=201", ..Parts::new(&headers, b"") };
 //! let error = ListReq::bind(&parts).err().unwrap();
 //! assert_eq!(error.all_violations().len(), 2);
 //! ```
@@ -34,8 +34,9 @@
 use std::borrow::Cow;
 
 use http::HeaderMap;
-use tenon_core::Result;
+use tenon_core::{Result, config::JSON_DEPTH_MAX};
 
+pub(crate) mod depth;
 mod field;
 mod input;
 mod json;
@@ -44,6 +45,7 @@ mod text;
 mod value;
 mod wire;
 
+pub use depth::is_deeper;
 pub use field::{Field, Slot};
 pub use input::{Input, path_parameters, read};
 pub use json::{Fields, Json, Object};
@@ -90,6 +92,22 @@ pub struct Parts<'a> {
     pub body: &'a [u8],
     /// Whether a JSON field that the contract does not know is a violation.
     pub strict: bool,
+    /// How many arrays and objects may stand within each other in the body.
+    pub json_depth: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// Headers and body alone, with the limits that a door has by default.
+    pub fn new(headers: &'a HeaderMap, body: &'a [u8]) -> Self {
+        Self {
+            path: &[],
+            query: "",
+            headers,
+            body,
+            strict: false,
+            json_depth: JSON_DEPTH_MAX,
+        }
+    }
 }
 
 /// An operation that takes nothing.

@@ -166,8 +166,8 @@ impl Door {
 
     fn onion(&self, index: usize, operation: &Operation) -> Result<Onion, ConfigError> {
         let route = operation.route;
-        let (timeout, max_bytes) = (self.timeout(route), self.max_bytes(route));
-        if timeout.is_zero() || max_bytes == 0 {
+        let timeout = self.timeout(route);
+        if timeout.is_zero() || self.max_bytes(route, self.config.max_bytes) == 0 {
             return Err(self.problem(
                 route,
                 "a timeout or body limit of zero would refuse every request; give a larger one",
@@ -207,7 +207,7 @@ impl Door {
             service: self.service.clone(),
             route,
             timeout,
-            max_bytes,
+            max_bytes: route.max_bytes,
             verifier,
             rules,
             metrics,
@@ -234,17 +234,19 @@ impl Door {
 
     fn row(&self, index: usize, route: &Route, guards: &DoorGuards) -> RouteRow {
         let limits = guards.limits(index).unwrap_or_default();
+        let config = guards.config();
+        let max_bytes = self.max_bytes(route, config.sizes.body_bytes);
         let own = self.layers.iter().map(|layer| layer.name);
         let own = own.chain(route.middleware.iter().copied());
         let own = own.map(Layer::plain);
         let toolkit = guards.gate(index).map(|gate| {
             let around = Around {
                 route,
-                config: &guards.config(),
+                config: &config,
                 gate: &gate,
                 limits: &limits,
                 timeout: self.timeout(route),
-                max_bytes: self.max_bytes(route),
+                max_bytes,
             };
             around.layers()
         });
@@ -257,7 +259,7 @@ impl Door {
             token: route.needs_token(),
             permission: route.permission,
             timeout_ms: u64::try_from(self.timeout(route).as_millis()).unwrap_or(u64::MAX),
-            max_bytes: self.max_bytes(route),
+            max_bytes,
             strict: route.strict,
             criticality: route.criticality.as_str(),
             layers: toolkit.into_iter().flatten().chain(own).collect(),
@@ -271,8 +273,8 @@ impl Door {
         })
     }
 
-    fn max_bytes(&self, route: &Route) -> u64 {
-        route.max_bytes.unwrap_or(self.config.max_bytes)
+    fn max_bytes(&self, route: &Route, of_door: u64) -> u64 {
+        route.max_bytes.unwrap_or(of_door)
     }
 
     /// Notes that a route stands here, or refuses the second of two equal ones.

@@ -54,8 +54,7 @@ impl Around<'_> {
             ..
         } = *self;
         let mut layers = before_reading(config, gate, limits);
-        let bytes = format!("at most {} bytes", self.max_bytes);
-        layers.push(Layer::new("body-limit", bytes));
+        layers.push(body_limit(self.max_bytes, config.sizes.json_depth));
         if self.route.needs_token() {
             layers.push(Layer::plain("token"));
         }
@@ -71,7 +70,8 @@ impl Around<'_> {
 /// The layers of a guarded route that look at nothing but the head of a request, outermost first.
 pub fn before_reading(config: &Guards, gate: &Gate, limits: &[Arc<Limiter>]) -> Vec<Layer> {
     let outermost = ["trace", "access-log", "metrics", "recover"];
-    let mut layers: Vec<_> = outermost.map(Layer::plain).into();
+    let mut layers = vec![head_limit(config)];
+    layers.extend(outermost.map(Layer::plain));
     layers.extend(rate_limits(limits, |by| by != RateLimitBy::Principal));
     let places = format!("at most {}", gate.places());
     layers.push(Layer::new("in-flight", places));
@@ -82,6 +82,20 @@ pub fn before_reading(config: &Guards, gate: &Gate, limits: &[Arc<Limiter>]) -> 
         layers.push(Layer::new("shedding", settings));
     }
     layers
+}
+
+/// What the connection asks of a head before any route sees it.
+fn head_limit(config: &Guards) -> Layer {
+    let sizes = &config.sizes;
+    let (head, uri) = (sizes.head_bytes, sizes.uri_bytes);
+    let settings = format!("at most {head} bytes, of them {uri} of path and query");
+    Layer::new("head-limit", settings)
+}
+
+/// What is asked of a body that is read whole.
+pub fn body_limit(max_bytes: u64, json_depth: usize) -> Layer {
+    let settings = format!("at most {max_bytes} bytes, JSON of at most {json_depth} levels");
+    Layer::new("body-limit", settings)
 }
 
 /// The layers of a guarded route between the token and the deadline.

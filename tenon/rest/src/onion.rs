@@ -28,7 +28,9 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
-    Request, Response, Route, body, deadline,
+    Request, Response, Route,
+    bind::depth,
+    body, deadline,
     endpoint::Endpoint,
     events,
     guard::{self, Guard, Limits},
@@ -41,7 +43,8 @@ pub(crate) struct Onion {
     pub(crate) service: Arc<str>,
     pub(crate) route: &'static Route,
     pub(crate) timeout: Duration,
-    pub(crate) max_bytes: u64,
+    /// Its own limit of bodies; without one that of the door holds.
+    pub(crate) max_bytes: Option<u64>,
     pub(crate) verifier: Option<Arc<Verifier>>,
     pub(crate) rules: Option<(Arc<dyn AccessRules>, &'static str)>,
     pub(crate) metrics: Option<HttpRoute>,
@@ -119,7 +122,9 @@ impl Onion {
             Ok(flight) => flight,
             Err(refusal) => return Err(refuse(request, visit, refusal).await),
         };
-        let request = body::limit(request, self.max_bytes, &visit.reading)?;
+        let max_bytes = self.max_bytes.unwrap_or_else(|| guard.gate().body_bytes());
+        let request = body::limit(request, max_bytes, &visit.reading)?;
+        let request = depth::limit(request, guard.gate().json_depth());
         let identified = self.identify(cx, &request, &mut visit.journal);
         let (cx, permit) = match self.admit(identified, limits.as_ref(), visit).await {
             Ok(admitted) => admitted,

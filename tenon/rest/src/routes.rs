@@ -7,7 +7,9 @@ use http::{StatusCode, request};
 use tenon_core::{Context, Result};
 
 use crate::{
-    Bind, Parts, Reply, Request, Response, Route, bind, body,
+    Bind, Parts, Reply, Request, Response, Route,
+    bind::{self, depth},
+    body,
     endpoint::{Answer, Endpoint},
     reply::{self, Head},
 };
@@ -138,5 +140,6 @@ fn bind_request<Req: Bind>(route: &Route, head: &request::Parts, body: &[u8]) ->
         headers: &head.headers,
         body,
         strict: route.strict,
+        json_depth: depth::allowed(&head.extensions),
     })
 }

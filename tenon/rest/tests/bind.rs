@@ -168,6 +168,7 @@ fn submit_with(device: &str, query: &str, body: &str, strict: bool) -> Result<Su
         headers: &headers,
         body: body.as_bytes(),
         strict,
+        json_depth: 127,
     })
 }
 
@@ -291,6 +292,7 @@ fn duplicates_are_refused_everywhere() {
         headers: &headers,
         body: br#"{"items":[]}"#,
         strict: false,
+        json_depth: 127,
     });
     assert_eq!(rules(outcome), ["header.X-Device duplicate"]);
 }
@@ -310,6 +312,7 @@ fn list<T: Bind>(body: &str) -> Result<T> {
         headers: &HeaderMap::new(),
         body: body.as_bytes(),
         strict: false,
+        json_depth: 127,
     })
 }
 
@@ -484,6 +487,7 @@ fn text(query: &str, tags: &[&[u8]]) -> Result<TextReq> {
         headers: &headers,
         body: b"this is not read",
         strict: false,
+        json_depth: 127,
     })
 }
 
@@ -524,6 +528,7 @@ fn fields_may_ask_for_each_other() {
             headers: &HeaderMap::new(),
             body: b"",
             strict: false,
+            json_depth: 127,
         };
         bind::read(&parts, |input| {
             let name_given = input.has_query("name");

@@ -202,6 +202,7 @@ async fn a_failing_route_is_refused_by_its_breaker_and_the_others_are_not() {
     assert_eq!(
         layers,
         [
+            "head-limit",
             "trace",
             "access-log",
             "metrics",

@@ -88,7 +88,7 @@ async fn layers_run_in_the_order_in_which_they_are_written() {
     );
     let table = door.table().unwrap();
     let layers: Vec<_> = table[0].layers.iter().map(|layer| &*layer.name).collect();
-    assert_eq!(layers[..3], ["trace", "access-log", "metrics"]);
+    assert_eq!(layers[..3], ["head-limit", "trace", "access-log"]);
     assert_eq!(layers[layers.len() - 2..], ["First", "Second"]);
 }
 

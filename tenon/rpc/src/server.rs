@@ -196,6 +196,7 @@ impl Door {
                 streams: route.streams,
                 timeout: (!route.method.is_endless()).then_some(own),
                 is_guarded: route.guard.is_some(),
+                max_bytes: self.inner.max_bytes,
             }
         };
         let mut rows: Vec<_> = self.inner.routes.values().map(row).collect();
@@ -219,6 +220,8 @@ pub struct MethodRow {
     pub timeout: Option<Duration>,
     /// Whether anything may refuse it: health and reflection are never refused.
     pub is_guarded: bool,
+    /// The largest message.
+    pub max_bytes: u64,
 }
 
 struct Inner {

@@ -177,6 +177,7 @@ pub struct Request {
     query: String,
     headers: http::HeaderMap,
     body: Vec<u8>,
+    json_depth: usize,
 }
 
 impl Request {
@@ -212,11 +213,8 @@ impl Request {
     /// `BODY_MALFORMED` when it does not fit, `REQUEST_INVALID` when a key stands twice in it.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         let body = serde_json::Value::bind(&Parts {
-            path: &[],
-            query: "",
-            headers: &self.headers,
-            body: &self.body,
-            strict: false,
+            json_depth: self.json_depth,
+            ..Parts::new(&self.headers, &self.body)
         })?;
         T::deserialize(body).map_err(|_| {
             let error = tenon_core::catalogue::BODY_MALFORMED.error();
@@ -235,6 +233,7 @@ impl Bind for Request {
             query: parts.query.to_owned(),
             headers: parts.headers.clone(),
             body: parts.body.to_vec(),
+            json_depth: parts.json_depth,
         })
     }
 }

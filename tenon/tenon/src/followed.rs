@@ -5,6 +5,7 @@ use tenon_core::{
     Reload,
     config::{Guards, RestConfig, RpcConfig},
 };
+use tenon_net::HeadLimits;
 use tenon_resilience::DoorGuards;
 
 /// The keys of `rest` and `rpc` that guard a door. `sharedLimits` is a connection to a store, and
@@ -18,18 +19,50 @@ const GUARDS: [&str; 6] = [
     "trustedProxies",
 ];
 
+/// The keys of `rest` besides: how large requests may be.
+const SIZES: [&str; 4] = ["maxBytes", "maxHeadBytes", "maxUriBytes", "maxJsonDepth"];
+
+fn rest_keys() -> Vec<&'static str> {
+    GUARDS.into_iter().chain(SIZES).collect()
+}
+
 /// Lets the section `rest` change the guards of a REST door.
 pub(crate) fn rest(reload: &Reload, guards: DoorGuards) {
-    reload.register("rest", &GUARDS, move |config: RestConfig| {
+    reload.register("rest", &rest_keys(), move |config: RestConfig| {
         prepare(&guards, &config.guards())
     });
 }
 
 /// Lets the section `rpc` change the guards of a gRPC door.
 pub(crate) fn rpc(reload: &Reload, guards: DoorGuards) {
-    reload.register("rpc", &GUARDS, move |config: RpcConfig| {
+    let keys: Vec<_> = GUARDS.into_iter().chain(["maxHeadBytes"]).collect();
+    reload.register("rpc", &keys, move |config: RpcConfig| {
         prepare(&guards, &config.guards())
     });
+}
+
+/// Lets the section `rest` change what its listener takes of heads.
+pub(crate) fn rest_heads(reload: &Reload, heads: HeadLimits) {
+    reload.register(
+        "rest",
+        &["maxHeadBytes", "maxUriBytes"],
+        move |config: RestConfig| take_heads(&heads, config.guards()),
+    );
+}
+
+/// Lets the section `rpc` do so.
+pub(crate) fn rpc_heads(reload: &Reload, heads: HeadLimits) {
+    reload.register("rpc", &["maxHeadBytes"], move |config: RpcConfig| {
+        take_heads(&heads, config.guards())
+    });
+}
+
+fn take_heads(heads: &HeadLimits, new: Guards) -> Result<tenon_core::reload::Apply, String> {
+    new.sizes.check()?;
+    let heads = heads.clone();
+    Ok(Box::new(move || {
+        heads.set(new.sizes.head_bytes, new.sizes.uri_bytes);
+    }))
 }
 
 /// Lets the section `rest` change the guards of routes that are transcoded; `of` says which part of
@@ -43,7 +76,7 @@ pub(crate) fn transcoded(
     let Some(guards) = gateway.guards() else {
         return;
     };
-    reload.register("rest", &GUARDS, move |config: RestConfig| {
+    reload.register("rest", &rest_keys(), move |config: RestConfig| {
         prepare(&guards, &of(config))
     });
 }
@@ -67,7 +100,8 @@ pub(crate) fn gateway(reload: &Reload, gateway: tenon_gateway::Gateway) {
         #[serde(default)]
         gateway: GatewayConfig,
     }
-    let guards = GUARDS.map(|key| format!("rest.{key}"));
+    let guards = rest_keys().into_iter();
+    let guards: Vec<_> = guards.map(|key| format!("rest.{key}")).collect();
     let keys: Vec<&str> = guards
         .iter()
         .map(String::as_str)

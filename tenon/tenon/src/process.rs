@@ -18,7 +18,7 @@ use tenon_telemetry::{Admin, Exporter, Metrics};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{
-    admin_thread,
+    admin_thread, followed,
     neighbours::Sources,
     presence::{Presence, until},
 };
@@ -238,6 +238,7 @@ impl Process {
         for (name, config, router) in self.rest {
             let key = format!("{name}: rest");
             let options = Options::rest(&config);
+            followed::rest_heads(&reload, options.heads.clone());
             let (listen, tls, plaintext) = (config.listen, config.tls.as_ref(), config.plaintext);
             let tls = ServerTls::of_door(&key, listen, tls, plaintext, options.protocol)?;
             let listener = tenon_net::bind(listen, &format!("{key}.listen")).await?;
@@ -248,6 +249,7 @@ impl Process {
         for (name, config, door) in self.rpc {
             let key = format!("{name}: rpc");
             let options = Options::rpc(&config);
+            followed::rpc_heads(&reload, options.heads.clone());
             let (listen, tls, plaintext) = (config.listen, config.tls.as_ref(), config.plaintext);
             let tls = ServerTls::of_door(&key, listen, tls, plaintext, options.protocol)?;
             let listener = tenon_net::bind(listen, &format!("{key}.listen")).await?;

@@ -322,6 +322,7 @@ fn rows(door: &Door) -> Vec<serde_json::Value> {
 /// The methods of the gRPC door in the same table.
 fn methods(name: &str, door: &tenon_rpc::Door) -> Vec<serde_json::Value> {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let head_bytes = door.guards().config().sizes.head_bytes;
     let row = |row: tenon_rpc::MethodRow| {
         serde_json::json!({
             "service": name,
@@ -332,6 +333,8 @@ fn methods(name: &str, door: &tenon_rpc::Door) -> Vec<serde_json::Value> {
             "streams": row.streams,
             "timeout_ms": row.timeout.map(millis),
             "guarded": row.is_guarded,
+            "maxBytes": row.max_bytes,
+            "maxHeadBytes": head_bytes,
         })
     };
     door.table().into_iter().map(row).collect()
@@ -416,7 +419,8 @@ impl Open {
             process = process.rest(&self.name, config, router);
         }
         if let Some((config, door)) = self.rpc {
-            process = process.routes(methods(&self.name, &door));
+            let (name, shown) = (self.name.clone(), door.clone());
+            process = process.changing_routes(move || methods(&name, &shown));
             process = process.rpc(&self.name, config, door);
         }
         if let Some(config) = self.registration {

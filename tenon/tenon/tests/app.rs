@@ -159,7 +159,7 @@ async fn methods_of_the_grpc_door_stand_in_the_table_of_routes() {
     let expected = json!({
         "service": "notes", "method": "gRPC", "path": "/test.Notes/submit",
         "criticality": "critical", "idempotent": true, "streams": false,
-        "timeout_ms": 7000, "guarded": true,
+        "timeout_ms": 7000, "guarded": true, "maxBytes": 4 << 20, "maxHeadBytes": 32 << 10,
     });
     assert_eq!(row("/test.Notes/submit"), expected);
     assert_eq!(row("/grpc.health.v1.Health/Check")["guarded"], false);

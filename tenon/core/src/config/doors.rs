@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use super::{
     FailureCode, Guards, Plaintext, ProfilingConfig, RateLimitConfig, ServerTlsConfig,
-    SharedLimitsConfig, SheddingConfig, at_least_one, duration, resilience::MAX_IN_FLIGHT,
+    SharedLimitsConfig, SheddingConfig, Sizes, at_least_one, duration,
+    resilience::MAX_IN_FLIGHT,
+    sizes::{self, HEAD_BYTES, JSON_DEPTH_MAX, URI_BYTES},
 };
 
 /// The section `rest`: the REST door.
@@ -29,6 +31,17 @@ pub struct RestConfig {
     pub stream_timeout: Duration,
     /// The largest body, counted after decompression. Default 1 MiB.
     pub max_bytes: u64,
+    /// The largest head, request line and headers, in bytes: 1024 to 1,048,576. Default 32 KiB.
+    #[serde(deserialize_with = "sizes::head_bytes")]
+    pub max_head_bytes: usize,
+    /// The longest target, path and query, in bytes: 64 to 65,534, and not more than the head.
+    /// Default 8 KiB.
+    #[serde(deserialize_with = "sizes::uri_bytes")]
+    pub max_uri_bytes: usize,
+    /// How many arrays and objects may stand within each other in a JSON body: 1 to 127.
+    /// Default 127.
+    #[serde(deserialize_with = "sizes::json_depth")]
+    pub max_json_depth: usize,
     /// How many connections are held at once; further ones wait. Default 10,000.
     #[serde(deserialize_with = "at_least_one")]
     pub max_connections: usize,
@@ -73,6 +86,12 @@ impl RestConfig {
             rate_limits: self.rate_limits.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
             shared_limits: self.shared_limits.clone(),
+            sizes: Sizes {
+                body_bytes: self.max_bytes,
+                head_bytes: self.max_head_bytes,
+                uri_bytes: self.max_uri_bytes,
+                json_depth: self.max_json_depth,
+            },
         }
     }
 }
@@ -84,6 +103,9 @@ impl Default for RestConfig {
             timeout: Duration::from_secs(3),
             stream_timeout: Duration::from_secs(3600),
             max_bytes: 1 << 20,
+            max_head_bytes: HEAD_BYTES,
+            max_uri_bytes: URI_BYTES,
+            max_json_depth: JSON_DEPTH_MAX,
             max_connections: 10_000,
             header_timeout: Duration::from_secs(10),
             grace: Duration::from_secs(25),
@@ -116,6 +138,9 @@ pub struct RpcConfig {
     pub reflection: Reflection,
     /// The largest message. Default 4 MiB.
     pub max_bytes: u64,
+    /// The largest head of a call, its metadata, in bytes: 1024 to 1,048,576. Default 32 KiB.
+    #[serde(deserialize_with = "sizes::head_bytes")]
+    pub max_head_bytes: usize,
     /// How many connections are held at once; further ones wait. Default 10,000.
     #[serde(deserialize_with = "at_least_one")]
     pub max_connections: usize,
@@ -153,6 +178,13 @@ impl RpcConfig {
             rate_limits: self.rate_limits.clone(),
             trusted_proxies: Vec::new(),
             shared_limits: self.shared_limits.clone(),
+            sizes: Sizes {
+                body_bytes: self.max_bytes,
+                head_bytes: self.max_head_bytes,
+                // A part of the head here.
+                uri_bytes: self.max_head_bytes,
+                json_depth: JSON_DEPTH_MAX,
+            },
         }
     }
 }
@@ -165,6 +197,7 @@ impl Default for RpcConfig {
             stream_timeout: Duration::from_secs(3600),
             reflection: Reflection::Loopback,
             max_bytes: 4 << 20,
+            max_head_bytes: HEAD_BYTES,
             max_connections: 10_000,
             grace: Duration::from_secs(25),
             tls: None,

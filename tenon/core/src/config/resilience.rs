@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{FailureCode, at_least_one, duration};
+use super::{FailureCode, Sizes, at_least_one, duration};
 
 /// The key `shedding`: refusing early what could not be done in time.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -107,6 +107,8 @@ pub struct Guards {
     pub trusted_proxies: Vec<String>,
     /// `sharedLimits`.
     pub shared_limits: Option<SharedLimitsConfig>,
+    /// `maxBytes`, `maxHeadBytes`, `maxUriBytes` and `maxJsonDepth`.
+    pub sizes: Sizes,
 }
 
 /// The default of `maxInFlight`: as many as a door has connections.

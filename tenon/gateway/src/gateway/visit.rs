@@ -133,7 +133,8 @@ impl<'a> Visit<'a> {
         let (entered, request) = self.enter(call.place, request).await?;
         let patience = deadline::patience(request.headers(), call.own_time());
         let values = call::values(&found);
-        let outcome = call.answer(values, request, self.trace).await;
+        let json_depth = entered.guard.gate().json_depth();
+        let outcome = call.answer(values, request, self.trace, json_depth).await;
         if !call.streams() {
             entered.finish(&outcome, patience, |_| Verdict::Success);
             return outcome;

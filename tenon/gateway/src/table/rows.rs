@@ -63,7 +63,8 @@ pub(super) fn call(call: &Call, guarded: &Guarded<'_>) -> Value {
         std::slice::from_ref(request),
         std::slice::from_ref(response),
     ));
-    layers.push(layer("body-limit", format!("{} bytes", way.max_bytes)));
+    let body_limit = layers::body_limit(way.max_bytes, guarded.config.sizes.json_depth);
+    layers.push(layer(&body_limit.name, body_limit.settings));
     let body = match rule.body.as_str() {
         "" => "no body".to_owned(),
         field => format!("body {field}"),

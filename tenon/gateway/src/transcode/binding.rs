@@ -7,7 +7,7 @@ use prost_reflect::{
     SerializeOptions, Value,
 };
 use serde_json::Value as Json;
-use tenon_core::{Code, Entry, Error, Result, Violation, catalogue};
+use tenon_core::{Code, Entry, Error, Result, Violation, catalogue, config::JSON_DEPTH_MAX};
 
 use super::{
     json::{Reader, field_named},
@@ -371,11 +371,16 @@ fn absent(field: &FieldDescriptor) -> Json {
     }
 }
 
+/// The body holds more within each other than may be.
+pub(crate) fn too_deep(json_depth: usize) -> Error {
+    let expected = format!("at most {json_depth} levels of nesting");
+    Error::invalid(vec![Violation::body("", "depth", expected)])
+}
+
 fn malformed(error: &serde_json::Error) -> Error {
     // The parser gives no other sign of its limit than this text.
     if error.to_string().starts_with("recursion limit") {
-        let violation = Violation::body("", "depth", "at most 127 levels of nesting");
-        return Error::invalid(vec![violation]);
+        return too_deep(JSON_DEPTH_MAX);
     }
     let (line, column) = (error.line(), error.column());
     let expected = format!("valid JSON; it breaks at line {line}, column {column}");

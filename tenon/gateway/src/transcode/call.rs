@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::{
     Binding, Content, Mapping, Match, Verb,
     backend::Backend,
+    binding,
     reply::{Form, Replies},
 };
 use crate::forward::{HeaderRules, headers};
@@ -107,6 +108,7 @@ impl Call {
         values: Vec<Option<String>>,
         mut request: Request,
         trace: TraceContext,
+        json_depth: usize,
     ) -> Result<Response> {
         let (streams, way) = (self.streams(), &self.way);
         let patience = deadline::patience(request.headers(), self.own_time());
@@ -122,7 +124,7 @@ impl Call {
         let received = Received::default();
         let cx = cx.with_value(passed).with_value(received.clone());
         // Nothing is waited for there but the body.
-        let message = tokio::time::timeout_at(until, self.message(values, request));
+        let message = tokio::time::timeout_at(until, self.message(values, request, json_depth));
         let message = message
             .await
             .map_err(|_elapsed| catalogue::BODY_TOO_SLOW.error())??;
@@ -138,13 +140,21 @@ impl Call {
         Ok(response)
     }
 
-    async fn message(&self, values: Vec<Option<String>>, request: Request) -> Result<Bytes> {
+    async fn message(
+        &self,
+        values: Vec<Option<String>>,
+        request: Request,
+        json_depth: usize,
+    ) -> Result<Bytes> {
         let limit = self.way.max_bytes;
         let (head, body) = match (self.binding.reads_body(), self.binding.takes_raw()) {
             (false, _) => (request.into_parts().0, Bytes::new()),
             (true, false) => tenon_rest::body::json(request, limit).await?,
             (true, true) => tenon_rest::body::whole(request, limit).await?,
         };
+        if !self.binding.takes_raw() && tenon_rest::bind::is_deeper(&body, json_depth) {
+            return Err(binding::too_deep(json_depth));
+        }
         let media_type = head.headers.get(header::CONTENT_TYPE);
         let content = Content {
             bytes: &body,

@@ -21,7 +21,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tenon_core::Lifecycle;
-use tenon_net::{Options, Protocol};
+use tenon_net::{HeadLimits, Options, Protocol};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -34,6 +34,8 @@ pub(crate) fn patient() -> Options {
     Options {
         protocol: Protocol::Http1,
         max_connections: 100,
+        makes_room: false,
+        heads: HeadLimits::default(),
         header_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(30),
         unread_timeout: Duration::from_secs(30),

@@ -3,10 +3,11 @@
 use std::{borrow::Cow, cell::Cell, cell::OnceCell};
 
 use serde::de::DeserializeSeed;
-use tenon_core::{Error, Result, Violation, catalogue};
+use tenon_core::{Error, Result, Violation, catalogue, config::JSON_DEPTH_MAX};
 
 use super::{
     At, Field, Json, Parts, Slot, Text,
+    depth::is_deeper,
     json::{Reader, element},
     report::{Place, Report},
     text::decode,
@@ -171,6 +172,12 @@ impl Input<'_> {
                 return None;
             }
         };
+        let deepest = self.parts.json_depth;
+        if is_deeper(bytes, deepest) {
+            self.malformed.set(true);
+            refuse_depth(deepest, &at);
+            return None;
+        }
         let mut json = serde_json::Deserializer::from_str(text);
         let outcome = Reader::new(&at)
             .deserialize(&mut json)
@@ -265,10 +272,14 @@ fn refuse_encoding<T>(at: &At<'_>) -> Slot<T> {
     Slot::Invalid
 }
 
+fn refuse_depth(deepest: usize, at: &At<'_>) {
+    at.refuse("depth", format!("at most {deepest} levels of nesting"));
+}
+
 fn refuse_syntax(error: &serde_json::Error, at: &At<'_>) {
     // The parser gives no other sign of its limit than this text.
     if error.to_string().starts_with("recursion limit") {
-        at.refuse("depth", "at most 127 levels of nesting");
+        refuse_depth(JSON_DEPTH_MAX, at);
         return;
     }
     let (line, column) = (error.line(), error.column());
