@@ -7,7 +7,7 @@ use tenon_idl::{
     proto::Proto,
 };
 
-use crate::{Config, Project, names::same};
+use crate::{Config, Project, names::same, openapi::transcoded};
 
 /// All findings of a project.
 pub(crate) fn check(project: &Project) -> Vec<Diagnostic> {
@@ -195,6 +195,7 @@ fn methods(proto: &Proto, config: &Config, findings: &mut Vec<Diagnostic>) {
         }
     }
     permissions(&names, config, findings);
+    findings.extend(transcoded::check(proto));
 }
 
 fn permissions(methods: &[&str], config: &Config, findings: &mut Vec<Diagnostic>) {

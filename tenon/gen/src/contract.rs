@@ -2,6 +2,9 @@
 
 use crate::{File, Kind, layout::Code, plan::Plan, rest::header};
 
+/// The document of what the RPC contract opens over HTTP.
+pub(crate) const OPENAPI_RPC: &str = "contract/src/gen/openapi_rpc.json";
+
 /// `contract/Cargo.toml`.
 pub(crate) fn cargo(plan: &Plan<'_>) -> File {
     let name = plan.project.config.contract_crate();
@@ -45,6 +48,13 @@ pub(crate) fn library(plan: &Plan<'_>, converts: bool) -> File {
         code.blank();
         code.line("/// The REST contract as OpenAPI 3.1, in JSON.");
         code.line("pub const OPENAPI: &str = include_str!(\"gen/openapi.json\");");
+    }
+    let proto = plan.project.proto.iter();
+    let mut methods = proto.flat_map(|it| &it.services).flat_map(|it| &it.methods);
+    if methods.any(|method| !method.http.is_empty()) {
+        code.blank();
+        code.line("/// What the `google.api.http` rules of the RPC contract open, as OpenAPI 3.1, in JSON.");
+        code.line("pub const OPENAPI_RPC: &str = include_str!(\"gen/openapi_rpc.json\");");
     }
     owned("contract/src/lib.rs", code.finish())
 }

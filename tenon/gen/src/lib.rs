@@ -76,6 +76,9 @@ pub fn generate(project: &Project) -> Result<Output, Vec<Diagnostic>> {
             let text = rpc::descriptor(&plan, proto);
             files.push(contract::owned("contract/src/gen/descriptor.txt", text));
         }
+        if let Some(text) = openapi::transcoded::write(proto, &project.config) {
+            files.push(contract::owned(contract::OPENAPI_RPC, text));
+        }
     }
     let converts = conversions
         .as_ref()

@@ -1,4 +1,9 @@
-//! `contract/src/gen/openapi.json`: the REST contract as OpenAPI 3.1.
+//! `contract/src/gen/openapi.json`: the REST contract as OpenAPI 3.1. What an RPC contract opens over
+//! HTTP is `transcoded`'s.
+
+mod messages;
+pub(crate) mod template;
+pub(crate) mod transcoded;
 
 use serde_json::{Map, Value, json};
 use tenon_idl::model::{
@@ -206,16 +211,6 @@ fn responses(group: &Group, route: &Route) -> Value {
         (None, status) => (status.unwrap_or(204), json!({ "description": "Success" })),
     };
     responses.insert(code.to_string(), body);
-    let problem = |description: &str| {
-        json!({
-            "description": description,
-            "content": {
-                "application/problem+json": {
-                    "schema": { "$ref": "#/components/schemas/Problem" }
-                }
-            }
-        })
-    };
     if needs_token(group) {
         responses.insert("401".to_owned(), problem("No valid token"));
     }
@@ -228,6 +223,18 @@ fn responses(group: &Group, route: &Route) -> Value {
     }
     responses.insert("default".to_owned(), problem("The request failed"));
     Value::Object(responses)
+}
+
+/// An answer that is a problem document.
+fn problem(description: &str) -> Value {
+    json!({
+        "description": description,
+        "content": {
+            "application/problem+json": {
+                "schema": { "$ref": "#/components/schemas/Problem" }
+            }
+        }
+    })
 }
 
 fn components(api: &Api) -> Value {

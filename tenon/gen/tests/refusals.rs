@@ -249,3 +249,44 @@ fn is_example(comment: &str) -> bool {
             .split_once(':')
             .is_some_and(|(key, _)| !key.is_empty() && key.chars().all(char::is_alphanumeric))
 }
+
+#[test]
+fn a_rule_of_http_that_fits_no_path_or_field_is_refused_with_its_line() {
+    let found = |rule: &str| {
+        let text = format!(
+            "syntax = \"proto3\";\npackage a.v1;\nimport \"google/api/annotations.proto\";\nmessage M {{ string name = 1; M part = 2; }}\nservice S {{\n  rpc Get(M) returns (M) {{\n    option (google.api.http) = {{ {rule} }};\n  }}\n}}\n"
+        );
+        run(&format!("{HEAD}proto = \"a.proto\"\n"), "", &text)
+    };
+    for (rule, expected) in [
+        (
+            "get: \"v1\"",
+            "`v1` is no path template: a path starts with a slash",
+        ),
+        (
+            "get: \"/v1/{nam}\"",
+            "a.v1.M has no field `nam`, which the path names",
+        ),
+        ("get: \"/v1/{part.x}\"", "no field `part.x`"),
+        (
+            "post: \"/v1\" body: \"bod\"",
+            "no field `bod`, which the body names",
+        ),
+        (
+            "get: \"/v1\" response_body: \"x\"",
+            "no field `x`, which the response_body names",
+        ),
+        (
+            "get: \"/v1\" additional_bindings { get: \"/v1/{\" }",
+            "`/v1/{` is no path template",
+        ),
+    ] {
+        let found = found(rule).unwrap_err();
+        assert!(
+            found.starts_with("a.proto:6:3: `google.api.http` of method `Get`: "),
+            "{found}"
+        );
+        assert!(found.contains(expected), "{rule}: {found}");
+    }
+    assert!(found("get: \"/v1/{part.name=a/*}:do\" response_body: \"part\"").is_ok());
+}

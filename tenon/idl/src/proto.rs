@@ -6,6 +6,7 @@
 //! `tenon/options.proto` are built in; a file of the loader with such a path goes before them.
 
 mod fault;
+mod http;
 mod options;
 mod sources;
 
@@ -17,6 +18,8 @@ use protox::prost_reflect::{DescriptorPool, FieldDescriptor};
 use crate::diagnostic::{Diagnostic, LineMap, Span};
 use crate::model::Criticality;
 use crate::source::SourceLoader;
+
+pub use http::HttpRule;
 
 /// A compiled RPC contract.
 #[derive(Debug, Clone)]
@@ -110,6 +113,8 @@ pub struct Method {
     pub idempotent: bool,
     /// `option (tenon.criticality)`: whom overload hits first.
     pub criticality: Option<Criticality>,
+    /// How it is opened over HTTP: `option (google.api.http)`, its own rule first.
+    pub http: Vec<HttpRule>,
     /// The lines of its comments.
     pub docs: Vec<String>,
     /// Where it stands in the root file.
@@ -188,6 +193,7 @@ pub fn load(
     let compiler = compiled(true)?;
     let descriptor_set = compiler.file_descriptor_set();
     let criticalities = options::criticalities(&compiler.descriptor_pool());
+    let rules = http::rules(&compiler.descriptor_pool());
     let bare = compiled(false)?;
     let descriptor_bytes = bare.encode_file_descriptor_set();
     let redacted = redacted(&bare.descriptor_pool());
@@ -196,7 +202,10 @@ pub fn load(
         .iter()
         .find(|file| file.name() == root_name);
     let (package, services) = root_file
-        .map(|file| (file.package().to_owned(), services(file, &criticalities)))
+        .map(|file| {
+            let services = services(file, &criticalities, &rules);
+            (file.package().to_owned(), services)
+        })
         .unwrap_or_default();
     Ok(Proto {
         package,
@@ -231,6 +240,7 @@ fn redacted(pool: &DescriptorPool) -> BTreeSet<String> {
 fn services(
     file: &FileDescriptorProto,
     criticalities: &HashMap<String, Criticality>,
+    rules: &HashMap<String, Vec<HttpRule>>,
 ) -> Vec<RpcService> {
     // Numbers of the fields `service` of a file and `method` of a service.
     const SERVICE: i32 = 6;
@@ -244,6 +254,7 @@ fn services(
         };
         let methods = (0..).zip(&service.method).map(|(method_number, method)| {
             let path = [SERVICE, service_number, METHOD, method_number];
+            let named = format!("{full_name}.{}", method.name());
             Method {
                 name: method.name().to_owned(),
                 input: method.input_type().trim_start_matches('.').to_owned(),
@@ -255,9 +266,8 @@ fn services(
                     .options
                     .as_ref()
                     .is_some_and(|options| options.idempotency_level.is_some_and(|l| l > 0)),
-                criticality: criticalities
-                    .get(&format!("{full_name}.{}", method.name()))
-                    .copied(),
+                criticality: criticalities.get(&named).copied(),
+                http: rules.get(&named).cloned().unwrap_or_default(),
                 docs: docs(file, &path),
                 position: position(file, &path),
             }

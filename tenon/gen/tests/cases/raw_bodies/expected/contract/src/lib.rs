@@ -5,3 +5,6 @@
 #[path = "gen/rpc.rs"]
 #[rustfmt::skip]
 pub mod rpc;
+
+/// What the `google.api.http` rules of the RPC contract open, as OpenAPI 3.1, in JSON.
+pub const OPENAPI_RPC: &str = include_str!("gen/openapi_rpc.json");
