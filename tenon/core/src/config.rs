@@ -28,7 +28,7 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 pub use auth::{AuthConfig, KeyConfig};
-pub use calls::{BalancerConfig, MethodTimeouts, RetryConfig};
+pub use calls::{BalancerConfig, MethodTimeouts, RetryBudgetConfig, RetryConfig};
 pub use clients::{ClientConfig, ClientsConfig, Source};
 pub use doors::{AdminAuth, AdminConfig, Reflection, RestConfig, RpcConfig};
 pub use failures::FailureCode;

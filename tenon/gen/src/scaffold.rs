@@ -352,7 +352,7 @@ rpc:
   #   # Whether clients show a certificate: none, optional or required.
   #   clientAuth: required
 
-# Health, metrics, the route table and profiles: /healthz /readyz /metrics /routes /debug/pprof/.
+# Health, metrics, routes, clients, profiles: /healthz /readyz /metrics /routes /clients /debug/pprof/.
 admin:
   # Address and port; port 0 takes a free one.
   listen: 127.0.0.1:8889
@@ -412,17 +412,19 @@ admin:
 #     # etcd: { hosts: ["127.0.0.1:2379"], key: trial/rpc }
 #     # kubernetes: { service: trial, port: grpc }
 #     # dns: { name: trial.internal, port: 9102 }
-#     # How long a call may take at most.
+#     # How long a call with one answer may take at most.
 #     timeout: 2s
-#     # The same for single methods, by their name in the contract.
+#     # The same for single methods, by their name in the contract; of a stream, for all of it.
 #     timeouts: {}
 #     # Which instance takes a call: p2c (of two the better) or consistentHash (by the call's key).
 #     balancer: p2c
 #     retry:
 #       # How often a call is made at most, the first time included; 1 never repeats.
 #       attempts: 3
-#       # Methods that may be repeated besides those whose idempotency_level says so.
+#       # Only these methods are repeated, of those whose idempotency_level allows it; empty is all.
 #       methods: []
+#       # Repeats for each hundred calls of the last 10s, and so many a second besides.
+#       budget: { percent: 10, perSecond: 1 }
 #     # Refuses calls that would fail anyway, by method and instance.
 #     breaker: true
 #     # Limits the calls in flight at an instance by how long they take.

@@ -31,5 +31,5 @@ pub use gradient::Limit;
 pub use guards::{Change, DoorGuards, Prepared};
 pub use limits::{Key, Limiter, Quota};
 pub use random::Random;
-pub use retry::{Budget, Retry};
+pub use retry::{Allowance, Budget, Retry};
 pub use shedder::Shedder;

@@ -8,7 +8,10 @@
 //! layers of three attempts become 27 calls.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -22,13 +25,26 @@ use crate::{
 
 /// What a budget looks back over: as long as the breaker.
 const WINDOW_SECONDS: usize = 10;
-/// Retries for each call: 10 per cent.
-const RATIO: f64 = 0.1;
-/// Retries a second that even a client with few calls may make.
-const FLOOR: f64 = 1.0;
 
-/// How many retries one client may make: one is granted while those of the last 10 s are fewer
-/// than 10 per cent of the calls in them and 10 more.
+/// How large a [`Budget`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Retries for each hundred calls.
+    pub percent: u32,
+    /// Retries a second besides, which even a client with few calls may make.
+    pub per_second: u32,
+}
+
+impl Allowance {
+    /// 10 per cent, and one a second.
+    pub const DEFAULT: Self = Self {
+        percent: 10,
+        per_second: 1,
+    };
+}
+
+/// How many retries one client may make: by default one is granted while those of the last 10 s
+/// are fewer than 10 per cent of the calls in them and 10 more.
 ///
 /// A client with more than 10 calls a second so makes at most 1.2 attempts for each, however many
 /// fail.
@@ -37,16 +53,26 @@ pub struct Budget {
     ticks: Ticks,
     calls: Ring<WINDOW_SECONDS>,
     retries: Mutex<Ring<WINDOW_SECONDS>>,
+    percent: AtomicU32,
+    per_second: AtomicU32,
 }
 
 impl Budget {
-    /// A budget of which nothing was used.
+    /// A budget of the usual size of which nothing was used.
     pub fn new() -> Self {
         Self {
             ticks: Ticks::new(Duration::from_secs(1)),
             calls: Ring::new(),
             retries: Mutex::new(Ring::new()),
+            percent: AtomicU32::new(Allowance::DEFAULT.percent),
+            per_second: AtomicU32::new(Allowance::DEFAULT.per_second),
         }
+    }
+
+    /// Makes it as large as this from now on; what was used of it stays used.
+    pub fn allow(&self, allowance: Allowance) {
+        self.percent.store(allowance.percent, Relaxed);
+        self.per_second.store(allowance.per_second, Relaxed);
     }
 
     /// Counts a call, first attempts only. One atomic addition.
@@ -64,8 +90,9 @@ impl Budget {
     pub fn withdraw(&self) -> bool {
         let tick = self.ticks.at(Instant::now());
         let retries = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
-        let allowed = RATIO * self.calls.sum(tick) as f64 + FLOOR * WINDOW_SECONDS as f64;
-        let within = (retries.sum(tick) + 1) as f64 <= allowed;
+        let share = u64::from(self.percent.load(Relaxed)) * self.calls.sum(tick) / 100;
+        let besides = u64::from(self.per_second.load(Relaxed)) * WINDOW_SECONDS as u64;
+        let within = retries.sum(tick) < share + besides;
         if within {
             retries.add(tick, 1);
         }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tenon_core::catalogue::{
     CIRCUIT_OPEN, DEADLINE_EXCEEDED, INTERNAL, OVERLOADED, RATE_LIMITED, UNAVAILABLE,
 };
-use tenon_resilience::{Budget, Random, Retry};
+use tenon_resilience::{Allowance, Budget, Random, Retry};
 use tokio::time::advance;
 
 #[tokio::test(start_paused = true)]
@@ -41,10 +41,12 @@ async fn a_peer_that_always_fails_is_asked_at_most_a_fifth_more() {
 }
 
 proptest! {
-    /// No history of calls gets more than the budget's own bound.
+    /// No history of calls gets more than the budget's own bound, whatever its size.
     #[test]
     fn no_retry_is_granted_beyond_what_the_last_ten_seconds_allow(
         seconds in prop::collection::vec((0_u64..50, 0_usize..50), 1..40),
+        percent in 0_u32..=100,
+        per_second in 0_u32..5,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -53,6 +55,7 @@ proptest! {
             .unwrap();
         runtime.block_on(async move {
             let budget = Budget::new();
+            budget.allow(Allowance { percent, per_second });
             let mut seen: Vec<(u64, usize)> = Vec::new();
             for (calls, wishes) in seconds {
                 (0..calls).for_each(|_| budget.deposit());
@@ -60,11 +63,12 @@ proptest! {
                 seen.push((calls, granted));
                 let last = &seen[seen.len().saturating_sub(10)..];
                 let calls: u64 = last.iter().map(|(calls, _)| calls).sum();
-                let retries: usize = last.iter().map(|(_, granted)| granted).sum();
-                let most = 0.1 * calls as f64 + 10.0;
-                prop_assert!(granted == 0 || retries as f64 <= most, "{retries} > {most}");
+                let retries: u64 = last.iter().map(|(_, granted)| *granted as u64).sum();
+                // In hundredths of a retry, so that nothing is rounded.
+                let most = u64::from(percent) * calls + 1000 * u64::from(per_second);
+                prop_assert!(granted == 0 || retries * 100 <= most, "{retries} > {most}");
                 // What was refused would have been too much.
-                prop_assert!(granted == wishes || (retries + 1) as f64 > most);
+                prop_assert!(granted == wishes || (retries + 1) * 100 > most);
                 advance(Duration::from_secs(1)).await;
             }
             Ok(())
@@ -92,6 +96,30 @@ proptest! {
             None => prop_assert!(failed >= 5 || remaining <= Duration::from_millis(400)),
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_of_another_size_counts_what_was_used_before() {
+    let budget = Budget::new();
+    let granted = || (0..1000).filter(|_| budget.withdraw()).count();
+    let allow = |percent, per_second| {
+        budget.allow(Allowance {
+            percent,
+            per_second,
+        });
+    };
+    (0..100).for_each(|_| budget.deposit());
+    assert_eq!(
+        granted(),
+        20,
+        "the default: 10 per cent, and ten in ten seconds"
+    );
+    allow(50, 1);
+    assert_eq!(granted(), 40);
+    allow(0, 2);
+    assert_eq!(granted(), 0, "sixty were granted, and twenty are allowed");
+    advance(Duration::from_secs(11)).await;
+    assert_eq!(granted(), 20);
 }
 
 #[tokio::test]

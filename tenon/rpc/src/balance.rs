@@ -12,9 +12,12 @@ mod health;
 mod load;
 mod ring;
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -25,7 +28,7 @@ use tokio::time::Instant;
 
 use self::{health::Health, load::Load, ring::Ring};
 pub use self::{
-    health::{Outcome, State},
+    health::{Outcome, State, settings as ejection_settings},
     ring::HashKey,
 };
 
@@ -44,7 +47,8 @@ pub trait Target: Send + Sync {
 
 /// The instances of one service, and what is known of each.
 pub struct Balancer<T> {
-    policy: BalancerConfig,
+    /// Whether the key of a call decides.
+    by_key: AtomicBool,
     set: ArcSwap<Set<T>>,
     changing: Mutex<()>,
     random: Random,
@@ -81,17 +85,47 @@ pub struct Pick<T> {
     pub is_probe: bool,
 }
 
+/// An instance as it is now, for people.
+pub struct View<T> {
+    /// The instance.
+    pub node: Arc<Node<T>>,
+    /// Its share of calls beside the others.
+    pub weight: u32,
+    /// Whether it takes calls.
+    pub state: State,
+    /// It came, or came back, a short time ago, and is spared.
+    pub is_starting: bool,
+    /// How many calls are in flight there.
+    pub in_flight: u32,
+    /// How long its answers take, as it is estimated; `None` when it was never asked.
+    pub latency: Option<Duration>,
+}
+
 impl<T: Target> Balancer<T> {
     /// A balancer without instances. Draws follow from `seed`.
     pub fn new(policy: BalancerConfig, seed: u64) -> Self {
         Self {
-            policy,
+            by_key: AtomicBool::new(policy == BalancerConfig::ConsistentHash),
             set: ArcSwap::from_pointee(Set::empty()),
             changing: Mutex::new(()),
             random: Random::seeded(seed),
             start: Instant::now(),
             ejections: AtomicU64::new(0),
         }
+    }
+
+    /// How instances are chosen now.
+    pub fn policy(&self) -> BalancerConfig {
+        match self.by_key.load(Relaxed) {
+            true => BalancerConfig::ConsistentHash,
+            false => BalancerConfig::P2c,
+        }
+    }
+
+    /// Chooses in another way from now on. What is known of the instances stays.
+    pub fn set_policy(&self, policy: BalancerConfig) {
+        let by_key = policy == BalancerConfig::ConsistentHash;
+        self.by_key.store(by_key, Relaxed);
     }
 
     /// Takes over a list. What is known of an instance stays while its address does; one that is
@@ -142,7 +176,7 @@ impl<T: Target> Balancer<T> {
     pub fn pick_but(&self, key: Option<&HashKey>, avoided: Option<&Node<T>>) -> Option<Pick<T>> {
         let set = self.set.load();
         let now = self.now();
-        let pick = |avoided: Option<&Node<T>>| match (self.policy, key) {
+        let pick = |avoided: Option<&Node<T>>| match (self.policy(), key) {
             (BalancerConfig::ConsistentHash, Some(key)) => {
                 let mut order = set.ring.order(key).filter(|at| !set.is(*at, avoided));
                 order.find_map(|at| set.nodes[at].offer(now))
@@ -209,6 +243,21 @@ impl<T: Target> Balancer<T> {
             start: self.start,
             answered: false,
         }
+    }
+
+    /// The instances as they are listed, and how each does.
+    pub fn view(&self) -> Vec<View<T>> {
+        let now = self.now();
+        let set = self.set.load();
+        let view = |(instance, node): (&Instance, &Arc<Node<T>>)| View {
+            weight: instance.weight,
+            state: node.health.state(now),
+            is_starting: node.health.is_starting(),
+            in_flight: node.load.in_flight(),
+            latency: node.load.latency(now),
+            node: node.clone(),
+        };
+        set.listed.iter().zip(&set.nodes).map(view).collect()
     }
 
     /// How many instances there are.

@@ -4,7 +4,11 @@
 //! it breaks. [`crate::balance`] says which instance takes a call; breaker and adaptive limit of
 //! that instance may refuse it; [`crate::retry`] says when a failed one is made again.
 
-use std::{collections::BTreeMap, future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -12,7 +16,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prost::Message;
 use tenon_core::{
-    Context, Error, Messages, Result,
+    Context, Error, Live, Messages, Result,
     config::{ClientConfig, ConfigError, Plaintext, Source},
 };
 use tenon_discovery::Instances;
@@ -37,6 +41,7 @@ mod greeting;
 mod outgoing;
 mod pool;
 pub(crate) mod request;
+pub mod rows;
 mod settings;
 mod watch;
 
@@ -44,6 +49,7 @@ use endpoint::Dialer;
 use fault::Fault;
 use outgoing::Outgoing;
 use pool::{Place, Pool, Reached};
+pub use settings::{Named, Prepared, check_methods};
 use watch::{Refusals, Watch};
 
 /// The largest reply that is taken, counted after decompression.
@@ -58,8 +64,10 @@ pub struct Channel {
 struct Inner {
     name: String,
     pool: Arc<Pool>,
-    timeout: Duration,
-    timeouts: BTreeMap<String, Duration>,
+    /// What holds now; where the service is and how it is connected to never changes.
+    config: Live<ClientConfig>,
+    /// The methods of its contract, once somebody named them.
+    contract: Mutex<Arc<[&'static Method]>>,
     retries: Retries,
     meter: Meter,
     metrics: RpcClient,
@@ -112,16 +120,23 @@ impl Channel {
         let name = name.into();
         let section = format!("clients.{name}");
         let dialer = dialer(&section, config)?;
-        check(&section, config, &dialer)?;
+        check_places(&section, config, &dialer)?;
         let handles = metrics.rpc_client(&name);
-        let pool = Pool::new(name.clone(), config, instances, dialer, handles.clone());
+        let live = Live::new(config.clone());
+        let pool = Pool::new(
+            name.clone(),
+            live.clone(),
+            instances,
+            dialer,
+            handles.clone(),
+        );
         Ok(Self {
             inner: Arc::new(Inner {
                 name,
                 pool,
-                timeout: config.timeout,
-                timeouts: config.timeouts.0.clone(),
-                retries: Retries::new(&config.retry),
+                retries: Retries::new(live.clone()),
+                config: live,
+                contract: Mutex::new(Arc::from([])),
                 meter: Meter::new(metrics.clone(), Side::Client),
                 metrics: handles,
             }),
@@ -151,8 +166,9 @@ impl Channel {
     }
 
     /// Calls a method that answers one message with a stream. The stream ends with the context of
-    /// the call; dropping it resets the call. The configured timeout is for calls with one answer
-    /// and does not count here.
+    /// the call, or when the time is over that `timeouts` gives the method for all of it; dropping
+    /// it resets the call. The general timeout is for calls with one answer and does not count
+    /// here.
     ///
     /// # Errors
     /// As [`Self::unary`]; once the stream has begun, they are its last item.
@@ -322,6 +338,10 @@ impl Channel {
     ) -> Result<Messages<Bytes>> {
         let handle = self.inner.meter.of(method);
         let (calling, cx) = Calling::client(&handle, method, cx);
+        let cx = match self.inner.stream_timeout_of(method) {
+            Some(timeout) => cx.with_timeout(timeout),
+            None => cx,
+        };
         let (cx, guard) = cx.with_cancel();
         let begun = async {
             let (breach, body) = input()?.body(cx.clone());
@@ -385,9 +405,18 @@ impl Input {
 }
 
 impl Inner {
+    /// How long a call with one answer may take.
     fn timeout_of(&self, method: &Method) -> Duration {
-        let own = self.timeouts.get(method.name());
-        own.copied().unwrap_or(self.timeout)
+        self.config.with(|config| {
+            let own = config.timeouts.0.get(method.name());
+            own.copied().unwrap_or(config.timeout)
+        })
+    }
+
+    /// How long a whole stream may take, where that is said of the method by its name.
+    fn stream_timeout_of(&self, method: &Method) -> Option<Duration> {
+        self.config
+            .with(|config| config.timeouts.0.get(method.name()).copied())
     }
 
     /// Makes the call, and makes it again where that may help and does no harm.
@@ -581,7 +610,7 @@ fn dialer(section: &str, config: &ClientConfig) -> Result<Dialer, ConfigError> {
 
 /// Finds at start what a call would find. Addresses that a registry gives are looked at when they
 /// are connected to.
-fn check(section: &str, config: &ClientConfig, dialer: &Dialer) -> Result<(), ConfigError> {
+fn check_places(section: &str, config: &ClientConfig, dialer: &Dialer) -> Result<(), ConfigError> {
     let refused = |problem: String| ConfigError::new(section, problem);
     let needs_word = dialer.tls.is_none() && dialer.plaintext == Plaintext::Loopback;
     match config.source(section.trim_start_matches("clients."))? {

@@ -38,7 +38,7 @@ impl<D: ?Sized + Send + Sync> Client<D> {
     ///
     /// # Errors
     /// As [`Channel::check`].
-    pub fn remote(channel: Channel, methods: &[&Method]) -> Result<Self, ConfigError> {
+    pub fn remote(channel: Channel, methods: &[&'static Method]) -> Result<Self, ConfigError> {
         channel.check(methods)?;
         Ok(Self {
             way: Way::Remote(channel),

@@ -34,7 +34,7 @@ use std::{future::Future, pin::Pin};
 
 pub use balance::HashKey;
 pub use body::ReplyBody;
-pub use channel::Channel;
+pub use channel::{Channel, Named, Prepared, check_methods, rows};
 pub use client::Client;
 pub use metadata::{Passed, Received};
 pub use method::Method;

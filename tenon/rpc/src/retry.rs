@@ -8,8 +8,11 @@
 use std::{fmt, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tenon_core::{Context, Error, config::RetryConfig};
-use tenon_resilience::{Budget, Random, Retry};
+use tenon_core::{
+    Context, Error, Live,
+    config::{ClientConfig, RetryConfig},
+};
+use tenon_resilience::{Allowance, Budget, Random, Retry};
 
 use crate::Method;
 
@@ -23,39 +26,42 @@ const PUSHBACK_MAX: Duration = Duration::from_secs(3600);
 
 /// When the calls of one client are made again.
 pub(crate) struct Retries {
-    retry: Retry,
-    methods: Vec<String>,
+    config: Live<ClientConfig>,
     budget: Budget,
     random: Random,
 }
 
 impl Retries {
-    pub(crate) fn new(config: &RetryConfig) -> Self {
-        Self {
-            retry: Retry {
-                attempts_max: config.attempts,
-                ..Retry::DEFAULT
-            },
-            methods: config.methods.clone(),
+    pub(crate) fn new(config: Live<ClientConfig>) -> Self {
+        let retries = Self {
+            config,
             budget: Budget::new(),
             random: Random::new(),
-        }
+        };
+        retries.budget_changed();
+        retries
+    }
+
+    /// The configuration has another budget.
+    pub(crate) fn budget_changed(&self) {
+        let budget = self.config.with(|config| config.retry.budget);
+        self.budget.allow(Allowance {
+            percent: budget.percent,
+            per_second: budget.per_second,
+        });
     }
 
     /// Whether a call may be made again at all. Counts it, as what the budget grows by.
     pub(crate) fn begin(&self, cx: &Context, method: &Method) -> bool {
-        if self.retry.attempts_max < 2 {
+        let wanted = self.config.with(|config| {
+            let retry = &config.retry;
+            (retry.attempts > 1).then(|| is_wanted(retry, method))
+        });
+        let Some(wanted) = wanted else {
             return false;
-        }
-        let wanted =
-            self.methods.is_empty() || self.methods.iter().any(|name| name == method.name());
+        };
         self.budget.deposit();
         wanted && method.is_idempotent() && cx.value::<Repeated>().is_none()
-    }
-
-    /// The methods that the configuration names.
-    pub(crate) fn methods(&self) -> &[String] {
-        &self.methods
     }
 
     /// How long to wait before the next attempt, after `failed` of them; `None` is never.
@@ -63,10 +69,18 @@ impl Retries {
         if is_settled(error) {
             return None;
         }
+        let retry = Retry {
+            attempts_max: self.config.with(|config| config.retry.attempts),
+            ..Retry::DEFAULT
+        };
         let remaining = cx.remaining();
-        self.retry
-            .wait(failed, true, error, remaining, &self.budget, &self.random)
+        retry.wait(failed, true, error, remaining, &self.budget, &self.random)
     }
+}
+
+/// Whether the configuration wants calls of the method to be made again.
+pub(crate) fn is_wanted(retry: &RetryConfig, method: &Method) -> bool {
+    retry.methods.is_empty() || retry.methods.iter().any(|name| name == method.name())
 }
 
 /// In the context of a call that its caller makes again: the value that keeps calls below it from
@@ -149,6 +163,13 @@ mod tests {
 
     use super::*;
 
+    fn retries(retry: RetryConfig) -> Retries {
+        Retries::new(Live::new(ClientConfig {
+            retry,
+            ..ClientConfig::default()
+        }))
+    }
+
     fn unavailable() -> Error {
         catalogue::UNAVAILABLE.error().cause("refused")
     }
@@ -165,7 +186,7 @@ mod tests {
         push_back(&mut headers, &wrapped);
         assert_eq!(headers[PUSHBACK], "-1");
         let heeded = heed(&headers, unavailable());
-        let retries = Retries::new(&RetryConfig::default());
+        let retries = retries(RetryConfig::default());
         let cx = Context::background();
         assert_eq!(retries.wait(1, &heeded, &cx), None);
         assert!(retries.wait(1, &unavailable(), &cx).is_some());
@@ -176,7 +197,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(PUSHBACK, HeaderValue::from_static("250"));
         let error = heed(&headers, unavailable());
-        let retries = Retries::new(&RetryConfig::default());
+        let retries = retries(RetryConfig::default());
         let cx = Context::background();
         assert!(retries.wait(1, &error, &cx).unwrap() >= Duration::from_millis(250));
         let short = cx.with_timeout(Duration::from_millis(200));
@@ -205,15 +226,17 @@ mod tests {
         let config = |attempts, methods: &[&str]| RetryConfig {
             attempts,
             methods: methods.iter().map(ToString::to_string).collect(),
+            ..RetryConfig::default()
         };
-        let retries = Retries::new(&config(3, &[]));
+        let of = |attempts, methods| retries(config(attempts, methods));
+        let retries = of(3, &[]);
         let cx = Context::background();
         assert!(!retries.begin(&cx, &PLAIN) && retries.begin(&cx, &MARKED));
         // A configuration takes from what the contract allows, and adds nothing to it.
-        let listed = Retries::new(&config(3, &["plain", "other"]));
+        let listed = of(3, &["plain", "other"]);
         assert!(!listed.begin(&cx, &PLAIN) && !listed.begin(&cx, &MARKED));
-        assert!(Retries::new(&config(3, &["marked"])).begin(&cx, &MARKED));
-        assert!(!Retries::new(&config(1, &[])).begin(&cx, &MARKED));
+        assert!(of(3, &["marked"]).begin(&cx, &MARKED));
+        assert!(!of(1, &[]).begin(&cx, &MARKED));
         let mut headers = HeaderMap::new();
         headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from_static("0"));
         assert!(retries.begin(&incoming(cx.clone(), &headers), &MARKED));

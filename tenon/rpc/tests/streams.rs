@@ -20,7 +20,10 @@ use std::{
 use feed::{FeedClient, FeedService};
 use futures_util::stream;
 use stand::{Event, FEED_INVALID, Stand, channel, item};
-use tenon_core::{Code, Context, Messages, catalogue, config::RpcConfig};
+use tenon_core::{
+    Code, Context, Messages, catalogue,
+    config::{ClientConfig, MethodTimeouts, RpcConfig},
+};
 use tenon_rpc::Metrics;
 use tokio::sync::mpsc;
 
@@ -379,6 +382,40 @@ async fn a_server_ends_a_stream_whose_caller_set_no_deadline() {
     assert!(list.try_next().await.unwrap().is_some());
     let error = list.try_next().await.unwrap_err();
     assert!(error.is(&catalogue::DEADLINE_EXCEEDED), "{error:?}");
+}
+
+/// The time that is said of a method is that of the call, as the deadlines of gRPC are: a stream
+/// ends with it. The time for all others is for those with one answer.
+#[tokio::test]
+async fn a_stream_has_the_time_of_its_method_and_not_that_for_all() {
+    let short = Duration::from_millis(100);
+    let config = ClientConfig {
+        timeout: short,
+        timeouts: MethodTimeouts([("list".to_owned(), short)].into()),
+        ..ClientConfig::default()
+    };
+    let mut stand = Stand::called(RpcConfig::default(), config).await;
+    let cx = Context::background();
+    let (send, items) = mpsc::channel(1);
+    let items = Messages::results(stream::unfold(items, async |mut items| {
+        Some((items.recv().await?, items))
+    }));
+    let mut synced = stand.client.sync(&cx, items).await.unwrap();
+    send.send(Ok(item(1, "x"))).await.unwrap();
+    assert_eq!(synced.next().await.unwrap().unwrap().number, 1);
+    let mut list = stand.client.list(&cx, item(3, "wait")).await.unwrap();
+    for at in 0..3 {
+        assert_eq!(list.next().await.unwrap().unwrap().number, at);
+    }
+    let end = tokio::time::timeout(Duration::from_secs(60), list.next()).await;
+    let error = end.unwrap().unwrap().unwrap_err();
+    assert!(error.is(&catalogue::DEADLINE_EXCEEDED), "{error:?}");
+    assert!(list.next().await.is_none());
+    let ended = stand.over().await;
+    println!("the service: {ended}");
+    // By now the time for all is over, too.
+    send.send(Ok(item(2, "x"))).await.unwrap();
+    assert_eq!(synced.next().await.unwrap().unwrap().number, 2);
 }
 
 /// A caller that gives no window keeps its stream from being polled; its deadline holds.

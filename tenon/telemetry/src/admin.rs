@@ -1,6 +1,6 @@
 //! The admin server: `/healthz`, `/readyz` and `/metrics` for probes and scrapers, which may come
-//! from anywhere; `/routes`, `/config`, `/log-level` and `/debug/pprof/` for operators on the machine
-//! or with a password.
+//! from anywhere; `/routes`, `/clients`, `/config`, `/log-level` and `/debug/pprof/` for operators on
+//! the machine or with a password.
 //!
 //! It stands on an address of its own and never beside the routes of a service.
 
@@ -53,6 +53,7 @@ pub struct Admin {
     routes: Value,
     reload: Reload,
     changing: Vec<Changing>,
+    clients: Vec<Changing>,
 }
 
 impl Admin {
@@ -66,6 +67,7 @@ impl Admin {
             routes: Value::Array(Vec::new()),
             reload: Reload::new(),
             changing: Vec::new(),
+            clients: Vec::new(),
         }
     }
 
@@ -90,6 +92,13 @@ impl Admin {
         routes: impl Fn() -> Vec<Value> + Send + Sync + 'static,
     ) -> Self {
         self.changing.push(Box::new(routes));
+        self
+    }
+
+    /// What `/clients` shows besides: asked anew each time.
+    #[must_use]
+    pub fn clients(mut self, clients: impl Fn() -> Vec<Value> + Send + Sync + 'static) -> Self {
+        self.clients.push(Box::new(clients));
         self
     }
 
@@ -119,6 +128,7 @@ impl Admin {
             life: self.life,
             routes: self.routes,
             changing: self.changing,
+            clients: self.clients,
             reload: self.reload,
         });
         Ok(Router::new()
@@ -127,6 +137,7 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics_text))
             .route("/routes", get(routes))
+            .route("/clients", get(clients))
             .route("/config", get(config))
             .route("/log-level", get(level::show).put(level::change))
             .route("/debug/pprof", get(profiles::to_index))
@@ -145,7 +156,7 @@ impl std::fmt::Debug for Admin {
     }
 }
 
-/// Tells routes that change.
+/// Tells routes that change, or clients.
 type Changing = Box<dyn Fn() -> Vec<Value> + Send + Sync>;
 
 struct Shown {
@@ -156,6 +167,7 @@ struct Shown {
     life: Lifecycle,
     routes: Value,
     changing: Vec<Changing>,
+    clients: Vec<Changing>,
     reload: Reload,
 }
 
@@ -178,6 +190,12 @@ impl Shown {
         rows.extend(self.changing.iter().flat_map(|routes| routes()));
         format!("{:#}\n", Value::Array(rows))
     }
+
+    /// The services that this process calls, as they are now.
+    fn all_clients(&self) -> String {
+        let rows = self.clients.iter().flat_map(|clients| clients());
+        format!("{:#}\n", Value::Array(rows.collect()))
+    }
 }
 
 async fn index() -> Response {
@@ -189,6 +207,7 @@ async fn index() -> Response {
         "<li><a href=\"/metrics\">/metrics</a> OpenMetrics text\n",
         "<li><a href=\"/routes\">/routes</a> the route table, for loopback peers or with ",
         "<code>admin.auth</code>, as all that follows\n",
+        "<li><a href=\"/clients\">/clients</a> the services that are called, and their instances\n",
         "<li><a href=\"/config\">/config</a> what the configuration file put in force\n",
         "<li><a href=\"/log-level\">/log-level</a> changed with PUT\n",
         "<li><a href=\"/debug/pprof/\">/debug/pprof/</a> profiles\n</ul>\n</html>\n",
@@ -218,6 +237,10 @@ async fn metrics_text(State(shown): State<Arc<Shown>>) -> Response {
 
 async fn routes(State(shown): State<Arc<Shown>>, req: Request) -> Response {
     shown.guarded(&req, || page(StatusCode::OK, JSON, shown.all_routes()))
+}
+
+async fn clients(State(shown): State<Arc<Shown>>, req: Request) -> Response {
+    shown.guarded(&req, || page(StatusCode::OK, JSON, shown.all_clients()))
 }
 
 async fn config(State(shown): State<Arc<Shown>>, req: Request) -> Response {

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -383,9 +383,27 @@ fn credentials_that_admit_everybody_refuse_to_start() {
 }
 
 #[tokio::test]
+async fn clients_are_shown_as_they_are_when_they_are_asked_for_and_not_to_everybody() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let first = move || vec![json!({"client": "trial", "asked": count.fetch_add(1, Relaxed)})];
+    let router = admin(None).clients(first);
+    let router = router.clients(|| vec![json!({"client": "patient"})]);
+    let router = router.router().unwrap();
+    for times in 0..2 {
+        let answer = send(&router, from(LOOPBACK, "/clients")).await;
+        let expected = json!([{"client": "trial", "asked": times}, {"client": "patient"}]);
+        assert_eq!(answer.json(), expected);
+    }
+    let answer = send(&router, from(REMOTE, "/clients")).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(asked.load(Relaxed), 2, "who may not see it, asks nobody");
+}
+
+#[tokio::test]
 async fn head_is_answered_and_other_methods_are_not() {
     let router = admin(None).router().unwrap();
-    for path in ["/", "/healthz", "/metrics", "/routes"] {
+    for path in ["/", "/healthz", "/metrics", "/routes", "/clients"] {
         let head = send(&router, from(LOOPBACK, path).method(Method::HEAD)).await;
         assert_eq!(
             (head.status, head.body.as_str()),
@@ -403,7 +421,9 @@ async fn head_is_answered_and_other_methods_are_not() {
 #[tokio::test]
 async fn every_page_forbids_storing_and_sniffing() {
     let router = admin(None).router().unwrap();
-    for path in ["/", "/healthz", "/readyz", "/metrics", "/routes", "/none"] {
+    for path in [
+        "/", "/healthz", "/readyz", "/metrics", "/routes", "/clients", "/none",
+    ] {
         let answer = send(&router, from(LOOPBACK, path)).await;
         assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store", "{path}");
         assert_eq!(
@@ -414,7 +434,7 @@ async fn every_page_forbids_storing_and_sniffing() {
         assert!(answer.headers.contains_key(header::CONTENT_TYPE), "{path}");
     }
     let index = send(&router, from(REMOTE, "/")).await;
-    for link in ["/healthz", "/readyz", "/metrics", "/routes"] {
+    for link in ["/healthz", "/readyz", "/metrics", "/routes", "/clients"] {
         assert!(index.body.contains(&format!("href=\"{link}\"")), "{link}");
     }
 }

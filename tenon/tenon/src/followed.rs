@@ -1,12 +1,13 @@
-//! What of a configuration file takes effect while the process runs: the guards of the doors and
-//! the table of a gateway. Log and traces are followed by the process itself.
+//! What of a configuration file takes effect while the process runs: the guards of the doors, how
+//! other services are called, and the table of a gateway. Log and traces are followed by the process itself.
 
 use tenon_core::{
     Reload,
-    config::{Guards, RestConfig, RpcConfig},
+    config::{ClientConfig, Guards, RestConfig, RpcConfig},
 };
 use tenon_net::HeadLimits;
 use tenon_resilience::DoorGuards;
+use tenon_rpc::Channel;
 
 /// The keys of `rest` and `rpc` that guard a door. `sharedLimits` is a connection to a store, and
 /// takes a restart.
@@ -63,6 +64,19 @@ fn take_heads(heads: &HeadLimits, new: Guards) -> Result<tenon_core::reload::App
     Ok(Box::new(move || {
         heads.set(new.sizes.head_bytes, new.sizes.uri_bytes);
     }))
+}
+
+/// Lets the section of a client change how its calls are made.
+pub(crate) fn client(reload: &Reload, name: &str, channel: Channel) {
+    let section = format!("clients.{name}");
+    reload.register(
+        &section,
+        &Channel::CHANGEABLE,
+        move |config: ClientConfig| {
+            let prepared = channel.prepare(&config)?;
+            Ok(Box::new(move || prepared.put_in_force()))
+        },
+    );
 }
 
 /// Lets the section `rest` change the guards of routes that are transcoded; `of` says which part of

@@ -1,7 +1,7 @@
-//! The services that a process calls, and how it learns where they are: shown in its metrics, and
-//! waited for by its readiness.
+//! The services that a process calls, and how it learns where they are: shown in its metrics and
+//! by its admin server, waited for by its readiness, and followed when the configuration changes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenon_core::{
     Result, catalogue,
@@ -12,27 +12,45 @@ use tenon_rpc::Channel;
 
 use crate::{Runtime, process::Probe};
 
-/// The sources that a process follows, by the names of its clients.
+/// The services that a process calls, by the names of its clients.
 #[derive(Clone, Default)]
-pub(crate) struct Sources {
-    all: Arc<Mutex<Vec<(String, StatusWatch)>>>,
+pub(crate) struct Neighbours {
+    all: Arc<Mutex<Vec<Neighbour>>>,
 }
 
-impl Sources {
+struct Neighbour {
+    name: String,
+    source: StatusWatch,
+    channel: Channel,
+}
+
+impl Neighbours {
     /// One probe for each: it fails until its source has answered once, because a process that
     /// knows of nobody can do nothing yet. Later outages are none of readiness: the last list
     /// holds, and taking every instance out of service would be the outage.
     pub(crate) fn probes(&self) -> Vec<(String, Probe)> {
-        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let probes = all.iter().map(|(name, watch)| {
-            let watch = watch.clone();
+        let all = self.lock();
+        let probes = all.iter().map(|neighbour| {
+            let watch = neighbour.source.clone();
             let probe: Probe = Arc::new(move || {
                 let status = watch.now();
                 Box::pin(async move { answered(status) })
             });
-            (format!("clients.{name}"), probe)
+            (format!("clients.{}", neighbour.name), probe)
         });
         probes.collect()
+    }
+
+    /// What calls to each pass, and its instances, as they are now.
+    pub(crate) fn rows(&self) -> Vec<serde_json::Value> {
+        let all = self.lock();
+        let rows = all.iter().map(|neighbour| neighbour.channel.row());
+        let rows = rows.map(serde_json::to_value);
+        rows.filter_map(std::result::Result::ok).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Neighbour>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -47,24 +65,26 @@ fn answered(status: tenon_discovery::Status) -> Result<()> {
 
 impl Runtime {
     /// A channel to the service `name`, as its section of `clients` places it. Readiness waits
-    /// for the first answer of its source, and the metrics show how that does.
+    /// for the first answer of its source, and the metrics show how that does. `/clients` of the
+    /// admin server shows what its calls pass, and a changed configuration file changes that.
     ///
     /// # Errors
     /// As [`Channel::new`].
     pub fn channel(&self, name: &str, config: &ClientConfig) -> Result<Channel, ConfigError> {
         let instances = tenon_discovery::follow(name, config)?;
+        let channel = Channel::over(name, instances.clone(), config, &self.metrics)?;
+        self.neighbours.lock().push(Neighbour {
+            name: name.to_owned(),
+            source: instances.watch_status(),
+            channel: channel.clone(),
+        });
         self.watch(name, &instances);
-        Channel::over(name, instances, config, &self.metrics)
+        crate::followed::client(&self.reload, name, channel.clone());
+        Ok(channel)
     }
 
     fn watch(&self, name: &str, instances: &Instances) {
         let mut watch = instances.watch_status();
-        let mut all = self
-            .sources
-            .all
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        all.push((name.to_owned(), watch.clone()));
         let mut metric = self.metrics.source(name, watch.now().source);
         let status = watch.now();
         metric.set(status.instances, status.connected, status.resyncs);

@@ -19,12 +19,12 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{
     admin_thread, followed,
-    neighbours::Sources,
+    neighbours::Neighbours,
     presence::{Presence, until},
 };
 
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-pub(crate) type ChangingRoutes = Box<dyn Fn() -> Vec<serde_json::Value> + Send + Sync>;
+pub(crate) type ChangingRows = Box<dyn Fn() -> Vec<serde_json::Value> + Send + Sync>;
 pub(crate) type Probe = Arc<dyn Fn() -> Work + Send + Sync>;
 
 /// What all doors of a process share.
@@ -34,7 +34,7 @@ pub struct Runtime {
     pub metrics: Metrics,
     /// The life of the process.
     pub life: Lifecycle,
-    pub(crate) sources: Sources,
+    pub(crate) neighbours: Neighbours,
     /// What may change while the process runs.
     pub reload: Reload,
 }
@@ -46,7 +46,8 @@ pub struct Process {
     rpc: Vec<(String, RpcConfig, tenon_rpc::Door)>,
     admin: Option<AdminConfig>,
     routes: Vec<serde_json::Value>,
-    changing_routes: Vec<ChangingRoutes>,
+    changing_routes: Vec<ChangingRows>,
+    clients: Vec<ChangingRows>,
     probes: Vec<(String, Probe)>,
     background: Vec<(String, Work)>,
     fatal: Vec<(String, Work)>,
@@ -75,6 +76,7 @@ impl Process {
             admin: None,
             routes: Vec::new(),
             changing_routes: Vec::new(),
+            clients: Vec::new(),
             probes: Vec::new(),
             background: Vec::new(),
             fatal: Vec::new(),
@@ -164,6 +166,17 @@ impl Process {
         self
     }
 
+    /// Adds clients that change while the process runs, as those of a gateway do; those of
+    /// [`Runtime::channel`] are shown already.
+    #[must_use]
+    pub fn clients(
+        mut self,
+        clients: impl Fn() -> Vec<serde_json::Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.clients.push(Box::new(clients));
+        self
+    }
+
     /// Readiness also asks this.
     #[must_use]
     pub fn probe<F, P>(mut self, name: impl Into<String>, check: F) -> Self
@@ -229,10 +242,10 @@ impl Process {
             metrics,
             life,
             reload,
-            sources,
+            neighbours,
         } = self.runtime;
         let mut probes = self.probes;
-        probes.extend(sources.probes());
+        probes.extend(neighbours.probes());
         let mut addresses = BTreeMap::new();
         let mut doors = JoinSet::new();
         for (name, config, router) in self.rest {
@@ -264,12 +277,11 @@ impl Process {
             let tls = ServerTls::of_door("admin", listen, tls, plaintext, options.protocol)?;
             let listener = tenon_net::bind(listen, "admin.listen").await?;
             addresses.insert("admin".to_owned(), listener.local_addr()?);
-            let mut admin = Admin::new(config, metrics.clone(), life.clone())
+            let admin = Admin::new(config, metrics.clone(), life.clone())
                 .routes(serde_json::Value::Array(self.routes))
-                .reload(&reload);
-            for routes in self.changing_routes {
-                admin = admin.changing_routes(routes);
-            }
+                .reload(&reload)
+                .clients(move || neighbours.rows());
+            let mut admin = changing(admin, self.changing_routes, self.clients);
             for (name, probe) in probes.clone() {
                 admin = admin.probe(name, admin_thread::on_workers(probe));
             }
@@ -322,6 +334,17 @@ impl Process {
         }
         Ok(())
     }
+}
+
+/// Shows what changes while the process runs.
+fn changing(mut admin: Admin, routes: Vec<ChangingRows>, clients: Vec<ChangingRows>) -> Admin {
+    for routes in routes {
+        admin = admin.changing_routes(routes);
+    }
+    for clients in clients {
+        admin = admin.clients(clients);
+    }
+    admin
 }
 
 /// Resolves when every probe has said once that all is well.

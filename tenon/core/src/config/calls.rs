@@ -28,6 +28,9 @@ pub struct RetryConfig {
     /// The only methods that are made again, by their name in the contract. Each must be one whose
     /// `idempotency_level` says that this does no harm. Default: all of those.
     pub methods: Vec<String>,
+    /// How many of the client's calls may be made again at all.
+    #[serde(deserialize_with = "budget")]
+    pub budget: RetryBudgetConfig,
 }
 
 impl Default for RetryConfig {
@@ -35,6 +38,28 @@ impl Default for RetryConfig {
         Self {
             attempts: 3,
             methods: Vec::new(),
+            budget: RetryBudgetConfig::default(),
+        }
+    }
+}
+
+/// The key `retry.budget`: how many repeats a client may make in 10 s, so that those who call a
+/// service in trouble do not multiply what it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RetryBudgetConfig {
+    /// Repeats for each hundred calls: 0 to 100. Default 10.
+    pub percent: u32,
+    /// Repeats a second besides, which a client with few calls may make as well: 0 to 1,000.
+    /// Default 1.
+    pub per_second: u32,
+}
+
+impl Default for RetryBudgetConfig {
+    fn default() -> Self {
+        Self {
+            percent: 10,
+            per_second: 1,
         }
     }
 }
@@ -60,4 +85,20 @@ fn attempts<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
         return Err(D::Error::custom("expected 1 to 5 attempts"));
     }
     Ok(attempts)
+}
+
+fn budget<'de, D: Deserializer<'de>>(from: D) -> Result<RetryBudgetConfig, D::Error> {
+    let budget = RetryBudgetConfig::deserialize(from)?;
+    if budget.percent > 100 {
+        return Err(D::Error::custom("percent: expected 0 to 100"));
+    }
+    if budget.per_second > 1000 {
+        return Err(D::Error::custom("perSecond: expected 0 to 1000"));
+    }
+    if budget.percent == 0 && budget.per_second == 0 {
+        return Err(D::Error::custom(
+            "a budget of nothing allows no repeat; write `attempts: 1` if that is meant",
+        ));
+    }
+    Ok(budget)
 }

@@ -25,10 +25,12 @@ pub struct ClientConfig {
     pub etcd: Option<EtcdConfig>,
     /// The ready endpoints of a Kubernetes service; needs the feature `kubernetes`.
     pub kubernetes: Option<KubernetesConfig>,
-    /// How long a call may take when its context has more time. Default `2s`.
+    /// How long a call with one answer may take when its context has more time. Default `2s`. A
+    /// call that is answered with a stream has the time of its context.
     #[serde(with = "duration::positive")]
     pub timeout: Duration,
-    /// The same for single methods, by their name in the contract.
+    /// The same for single methods, by their name in the contract. Of a method that is answered
+    /// with a stream this is the time of the whole stream, as the deadlines of gRPC are.
     pub timeouts: MethodTimeouts,
     /// Which instance takes a call. Default `p2c`.
     pub balancer: BalancerConfig,
@@ -138,7 +140,7 @@ impl Source<'_> {
 mod tests {
     use std::path::Path;
 
-    use super::*;
+    use super::{super::RetryBudgetConfig, *};
 
     fn source_of(text: &str) -> Result<String, String> {
         let config: ClientConfig =
@@ -167,6 +169,35 @@ mod tests {
         );
         let two = source_of("endpoints: [a:1]\netcd: {hosts: [b:1], key: k}").unwrap_err();
         assert!(two.contains("endpoints and etcd"), "{two}");
+    }
+
+    #[test]
+    fn a_budget_of_repeats_is_given_in_part_and_checked() {
+        let budget = |text: &str| {
+            let text = format!("retry: {{ budget: {text} }}");
+            let config: Result<ClientConfig, _> = super::super::parse(&text, Path::new("c.yaml"));
+            config
+                .map(|config| config.retry.budget)
+                .map_err(|error| error.to_string())
+        };
+        let RetryBudgetConfig {
+            percent,
+            per_second,
+        } = budget("{ percent: 20 }").unwrap();
+        assert_eq!((percent, per_second), (20, 1));
+        let default = ClientConfig::default().retry.budget;
+        assert_eq!((default.percent, default.per_second), (10, 1));
+        assert_eq!(budget("{ percent: 0 }").unwrap().percent, 0);
+        for (text, expected) in [
+            ("{ percent: 101 }", "percent: expected 0 to 100"),
+            ("{ percent: -1 }", "c.yaml"),
+            ("{ perSecond: 1001 }", "perSecond: expected 0 to 1000"),
+            ("{ percent: 0, perSecond: 0 }", "attempts: 1"),
+            ("{ ratio: 1 }", "percent"),
+        ] {
+            let error = budget(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -29,6 +29,16 @@ const SLOW_START_MS: u32 = 10_000;
 /// The part of its weight that it has at first.
 const SLOW_START_MIN: f32 = 0.1;
 
+/// When instances are left out, for people.
+pub fn settings() -> String {
+    let window = WINDOW_MS / 1000;
+    format!(
+        "after {CONSECUTIVE_MAX} failures in a row, or {RATIO_MAX} per cent of {RATIO_CALLS_MIN} \
+         calls in {window}s, for {FIRST_OUT:?} doubling to {LONGEST_OUT:?}; at most half of the \
+         instances"
+    )
+}
+
 /// How a call ended, as far as it tells of the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

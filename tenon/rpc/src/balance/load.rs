@@ -48,6 +48,18 @@ impl Load {
         (seconds * kept(now, at) + FLOOR) * (1.0 + in_flight * share)
     }
 
+    /// How many calls are in flight.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// The estimate alone; `None` when nothing was ever measured.
+    pub(super) fn latency(&self, now: u32) -> Option<Duration> {
+        let packed = self.estimate.load(Relaxed);
+        let (seconds, at) = unpack(packed);
+        (packed != 0).then(|| Duration::from_secs_f32(seconds * kept(now, at)))
+    }
+
     /// An answer took this long.
     pub(super) fn took(&self, now: u32, elapsed: Duration) {
         let elapsed = elapsed.as_secs_f32();

@@ -173,6 +173,16 @@ impl Endpoint {
         false
     }
 
+    /// How the connection does, for people, and what went wrong last while there is none.
+    pub(super) fn shown(&self) -> (&'static str, Option<Arc<str>>) {
+        match &*self.state.borrow() {
+            State::Ready(sender) if !sender.is_closed() => ("ready", None),
+            State::Idle | State::Ready(_) => ("idle", None),
+            State::Connecting { problem, .. } => ("connecting", problem.clone()),
+            State::Waiting { problem, .. } => ("waiting", Some(problem.clone())),
+        }
+    }
+
     /// Whether this is the first time that it is asked since the peer came back.
     pub(super) fn took_up_again(&self) -> bool {
         self.is_back.load(Relaxed) && self.is_back.swap(false, Relaxed)

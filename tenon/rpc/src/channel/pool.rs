@@ -8,39 +8,31 @@ use std::{
 
 use futures_util::future::select_ok;
 use tenon_core::{
-    Context, Error, Result, catalogue,
+    Context, Error, Live, Result, catalogue,
     config::{BalancerConfig, ClientConfig},
 };
-use tenon_discovery::{Instance, Instances};
+use tenon_discovery::{Instance, Instances, Status};
 use tenon_resilience::{Breaker, Limit, Random, gradient::Settings};
 use tenon_telemetry::RpcClient;
 
 use super::endpoint::{Connection, Dialer, Endpoint};
 use crate::{
     Method,
-    balance::{Balancer, HashKey, InFlight, Node, Outcome, Target},
+    balance::{Balancer, HashKey, InFlight, Node, Outcome, Target, View},
 };
 
 /// The calls in flight at an instance before anything was measured: a burst of callers at the
 /// start, which may wait in the connection for the 256 that it carries at once, is no overload.
-const LIMIT_AT_FIRST: usize = 1024;
+pub(super) const LIMIT_AT_FIRST: usize = 1024;
 
 /// The instances of one service.
 pub(super) struct Pool {
     name: String,
-    policy: BalancerConfig,
-    guards: Guards,
+    config: Live<ClientConfig>,
     instances: Instances,
     balancer: Balancer<Reached>,
     dialer: Arc<Dialer>,
     metrics: RpcClient,
-}
-
-/// Which guards are on.
-#[derive(Debug, Clone, Copy)]
-struct Guards {
-    breaker: bool,
-    limit: bool,
 }
 
 /// What is reached at an instance.
@@ -59,28 +51,31 @@ pub(super) struct Place {
 impl Pool {
     pub(super) fn new(
         name: String,
-        config: &ClientConfig,
+        config: Live<ClientConfig>,
         instances: Instances,
         dialer: Dialer,
         metrics: RpcClient,
     ) -> Arc<Self> {
+        let policy = config.with(|config| config.balancer);
         Arc::new(Self {
             name,
-            policy: config.balancer,
-            guards: Guards {
-                breaker: config.breaker,
-                limit: config.adaptive_limit,
-            },
+            config,
             instances,
-            balancer: Balancer::new(config.balancer, Random::new().next()),
+            balancer: Balancer::new(policy, Random::new().next()),
             dialer: Arc::new(dialer),
             metrics,
         })
     }
 
+    /// The configuration chooses in another way.
+    pub(super) fn policy_changed(&self) {
+        let policy = self.config.with(|config| config.balancer);
+        self.balancer.set_policy(policy);
+    }
+
     /// What chooses the instance of a call, where a key does.
     pub(super) fn key(&self, cx: &Context) -> Result<Option<Arc<HashKey>>> {
-        match self.policy {
+        match self.balancer.policy() {
             BalancerConfig::P2c => Ok(None),
             BalancerConfig::ConsistentHash => HashKey::of(cx).map(Some).ok_or_else(|| {
                 let name = &self.name;
@@ -145,15 +140,30 @@ impl Pool {
             self.instances.answered().await;
             list = self.instances.now();
         }
-        if !self.balancer.follows(&list) {
-            self.balancer.follow(&list, |instance| self.reach(instance));
-            self.count();
-        }
+        self.follow(&list);
         if self.balancer.is_empty() {
             let cause = format!("{}: its source lists no instance", self.name);
             return Err(catalogue::UNAVAILABLE.error().cause(cause));
         }
         Ok(())
+    }
+
+    fn follow(&self, list: &Arc<[Instance]>) {
+        if !self.balancer.follows(list) {
+            self.balancer.follow(list, |instance| self.reach(instance));
+            self.count();
+        }
+    }
+
+    /// How the source of the instances does.
+    pub(super) fn status(&self) -> Status {
+        self.instances.status()
+    }
+
+    /// The instances as they are listed now, and how each does.
+    pub(super) fn view(&self) -> Vec<View<Reached>> {
+        self.follow(&self.instances.now());
+        self.balancer.view()
     }
 
     fn reach(&self, instance: &Instance) -> Option<Reached> {
@@ -251,12 +261,32 @@ impl Target for Reached {
 impl Reached {
     /// The limit on calls in flight here, where there is one.
     pub(super) fn limit(&self, pool: &Pool) -> Option<&Limit> {
-        pool.guards.limit.then_some(&self.limit)
+        let is_on = pool.config.with(|config| config.adaptive_limit);
+        is_on.then_some(&self.limit)
+    }
+
+    /// How many calls may be in flight here now, by what their time says.
+    pub(super) fn places(&self) -> usize {
+        self.limit.limit()
+    }
+
+    /// How the connection does.
+    pub(super) fn connection(&self) -> (&'static str, Option<Arc<str>>) {
+        self.endpoint.shown()
+    }
+
+    /// The methods that a breaker refuses some calls of here.
+    pub(super) fn refusing(&self) -> Vec<&'static str> {
+        let known = self.breakers.read().unwrap_or_else(PoisonError::into_inner);
+        let refusing = known.iter().filter(|(_, breaker)| breaker.is_refusing());
+        let mut refusing: Vec<_> = refusing.map(|(path, _)| *path).collect();
+        refusing.sort_unstable();
+        refusing
     }
 
     /// The breaker of a method here.
     pub(super) fn breaker(&self, pool: &Pool, method: &'static Method) -> Option<Arc<Breaker>> {
-        if !pool.guards.breaker {
+        if !pool.config.with(|config| config.breaker) {
             return None;
         }
         let known = self.breakers.read().unwrap_or_else(PoisonError::into_inner);

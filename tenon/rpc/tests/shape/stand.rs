@@ -227,10 +227,21 @@ pub async fn open(
 
 /// A channel to an address.
 pub fn channel(address: SocketAddr, metrics: &Metrics) -> Channel {
-    let config = ClientConfig {
-        endpoints: vec![address.to_string()],
+    channel_by(address, called(), metrics)
+}
+
+/// How the feed is called where nothing else is said.
+fn called() -> ClientConfig {
+    ClientConfig {
         timeout: Duration::from_secs(5),
         ..ClientConfig::default()
+    }
+}
+
+fn channel_by(address: SocketAddr, config: ClientConfig, metrics: &Metrics) -> Channel {
+    let config = ClientConfig {
+        endpoints: vec![address.to_string()],
+        ..config
     };
     Channel::new("feed", &config, metrics).unwrap()
 }
@@ -257,11 +268,17 @@ impl Stand {
 
     /// Over a socket, with a section `rpc`.
     pub async fn with(config: RpcConfig) -> Self {
+        Self::called(config, called()).await
+    }
+
+    /// Over a socket, with a section `rpc` and one of `clients`, whose endpoints are filled in.
+    pub async fn called(config: RpcConfig, client: ClientConfig) -> Self {
         let (feed, events) = feed();
         let (calls, made) = (Metrics::new(), feed.made.clone());
         let house = open([serve(feed)], config).await;
+        let channel = channel_by(house.address, client, &calls);
         Self {
-            client: FeedClient::remote(channel(house.address, &calls)).unwrap(),
+            client: FeedClient::remote(channel).unwrap(),
             events,
             made,
             kind: "remote",
