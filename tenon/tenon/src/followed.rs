@@ -5,7 +5,7 @@ use tenon_core::{
     Reload,
     config::{ClientConfig, Guards, RestConfig, RpcConfig},
 };
-use tenon_net::HeadLimits;
+use tenon_net::{HeadLimits, Options};
 use tenon_resilience::DoorGuards;
 use tenon_rpc::Channel;
 
@@ -42,20 +42,25 @@ pub(crate) fn rpc(reload: &Reload, guards: DoorGuards) {
     });
 }
 
-/// Lets the section `rest` change what its listener takes of heads.
-pub(crate) fn rest_heads(reload: &Reload, heads: HeadLimits) {
-    reload.register(
-        "rest",
-        &["maxHeadBytes", "maxUriBytes"],
-        move |config: RestConfig| take_heads(&heads, config.guards()),
-    );
+/// The listener of a REST door, whose limits of heads the section `rest` changes.
+pub(crate) fn rest_listener(reload: &Reload, config: &RestConfig) -> Options {
+    let options = Options::rest(config);
+    let heads = options.heads.clone();
+    let keys = ["maxHeadBytes", "maxUriBytes"];
+    reload.register("rest", &keys, move |config: RestConfig| {
+        take_heads(&heads, config.guards())
+    });
+    options
 }
 
-/// Lets the section `rpc` do so.
-pub(crate) fn rpc_heads(reload: &Reload, heads: HeadLimits) {
+/// The listener of a gRPC door, likewise.
+pub(crate) fn rpc_listener(reload: &Reload, config: &RpcConfig) -> Options {
+    let options = Options::rpc(config);
+    let heads = options.heads.clone();
     reload.register("rpc", &["maxHeadBytes"], move |config: RpcConfig| {
         take_heads(&heads, config.guards())
     });
+    options
 }
 
 fn take_heads(heads: &HeadLimits, new: Guards) -> Result<tenon_core::reload::Apply, String> {

@@ -250,8 +250,7 @@ impl Process {
         let mut doors = JoinSet::new();
         for (name, config, router) in self.rest {
             let key = format!("{name}: rest");
-            let options = Options::rest(&config);
-            followed::rest_heads(&reload, options.heads.clone());
+            let options = followed::rest_listener(&reload, &config);
             let (listen, tls, plaintext) = (config.listen, config.tls.as_ref(), config.plaintext);
             let tls = ServerTls::of_door(&key, listen, tls, plaintext, options.protocol)?;
             let listener = tenon_net::bind(listen, &format!("{key}.listen")).await?;
@@ -261,8 +260,7 @@ impl Process {
         }
         for (name, config, door) in self.rpc {
             let key = format!("{name}: rpc");
-            let options = Options::rpc(&config);
-            followed::rpc_heads(&reload, options.heads.clone());
+            let options = followed::rpc_listener(&reload, &config);
             let (listen, tls, plaintext) = (config.listen, config.tls.as_ref(), config.plaintext);
             let tls = ServerTls::of_door(&key, listen, tls, plaintext, options.protocol)?;
             let listener = tenon_net::bind(listen, &format!("{key}.listen")).await?;
