@@ -133,8 +133,8 @@ async fn further_connections_wait_until_one_ends_and_the_log_says_so() {
 async fn a_newcomer_takes_the_place_of_who_has_waited_longest_where_room_is_made() {
     let options = Options {
         max_connections: 3,
-        makes_room: true,
-        ..patient()
+        header_timeout: patient().header_timeout,
+        ..Options::admin()
     };
     let server = start(options, |request| async move {
         if request.uri().path() == "/work" {
