@@ -272,6 +272,8 @@ rest:
   grace: 25s
   # Whether a route whose requests fail is refused for a while.
   breaker: true
+  # Which errors count as failures, by gRPC code; UNIMPLEMENTED may be added.
+  failures: [UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS]
   # Refusing early what could not be done in time.
   shedding:
     enabled: true
@@ -329,6 +331,8 @@ rpc:
   grace: 25s
   # Whether a method whose calls fail is refused for a while.
   breaker: true
+  # As `rest.failures`.
+  failures: [UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS]
   # As `rest.shedding`.
   shedding:
     enabled: true

@@ -14,6 +14,7 @@ mod delay;
 pub mod gate;
 pub mod gradient;
 mod guards;
+pub mod layers;
 mod limits;
 mod queue;
 mod random;

@@ -2,37 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::Serialize;
-use tenon_core::config::{FailureCode, Guards, RateLimitBy};
-use tenon_resilience::{Gate, Limiter};
+pub use tenon_core::Layer;
+use tenon_core::config::Guards;
+pub use tenon_resilience::layers::after_token;
+use tenon_resilience::{Gate, Limiter, layers::before_token};
 
 use crate::Route;
-
-/// One layer of a route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Layer {
-    /// The layer.
-    pub name: String,
-    /// Its settings, where it has any.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub settings: String,
-}
-
-impl Layer {
-    /// A layer without settings.
-    pub fn plain(name: impl Into<String>) -> Self {
-        Self::new(name, "")
-    }
-
-    /// A layer with its settings.
-    pub fn new(name: impl Into<String>, settings: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            settings: settings.into(),
-        }
-    }
-}
 
 /// What a route is surrounded by.
 pub(crate) struct Around<'a> {
@@ -72,15 +47,7 @@ pub fn before_reading(config: &Guards, gate: &Gate, limits: &[Arc<Limiter>]) -> 
     let outermost = ["trace", "access-log", "metrics", "recover"];
     let mut layers = vec![head_limit(config)];
     layers.extend(outermost.map(Layer::plain));
-    layers.extend(rate_limits(limits, |by| by != RateLimitBy::Principal));
-    let places = format!("at most {}", gate.places());
-    layers.push(Layer::new("in-flight", places));
-    let shedding = &config.shedding;
-    if shedding.enabled {
-        let class = gate.criticality();
-        let settings = format!("{class}, CPU threshold {} permille", shedding.cpu_threshold);
-        layers.push(Layer::new("shedding", settings));
-    }
+    layers.extend(before_token(config, gate, limits));
     layers
 }
 
@@ -96,24 +63,6 @@ fn head_limit(config: &Guards) -> Layer {
 pub fn body_limit(max_bytes: u64, json_depth: usize) -> Layer {
     let settings = format!("at most {max_bytes} bytes, JSON of at most {json_depth} levels");
     Layer::new("body-limit", settings)
-}
-
-/// The layers of a guarded route between the token and the deadline.
-pub fn after_token(config: &Guards, limits: &[Arc<Limiter>]) -> Vec<Layer> {
-    let mut layers: Vec<_> = rate_limits(limits, |by| by == RateLimitBy::Principal).collect();
-    if config.breaker {
-        let failures = FailureCode::list(&config.failures);
-        layers.push(Layer::new("breaker", format!("failures: {failures}")));
-    }
-    layers
-}
-
-fn rate_limits(
-    limits: &[Arc<Limiter>],
-    which: impl Fn(RateLimitBy) -> bool,
-) -> impl Iterator<Item = Layer> {
-    let limits = limits.iter().filter(move |limit| which(limit.by()));
-    limits.map(|limit| Layer::new("rate-limit", limit.to_string()))
 }
 
 /// As rate limits name a route: `POST /api/v1/submission`.

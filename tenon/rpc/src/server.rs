@@ -49,10 +49,12 @@ use crate::{
 mod flow;
 mod guard;
 mod record;
+mod rows;
 
 pub(crate) use flow::Flow;
 use guard::{Guard, Visit};
 use record::Record;
+pub use rows::MethodRow;
 
 /// What OpenTelemetry calls a method that is not known: its name is the caller's text.
 const OTHER: &str = "_OTHER";
@@ -181,47 +183,6 @@ impl Door {
     pub fn guards(&self) -> &DoorGuards {
         &self.inner.guards
     }
-
-    /// The methods, in the order of their names, for the table of routes.
-    pub fn table(&self) -> Vec<MethodRow> {
-        let row = |route: &Arc<Route>| {
-            let own = match route.streams {
-                true => self.inner.stream_timeout,
-                false => self.inner.timeout,
-            };
-            MethodRow {
-                path: route.method.path(),
-                criticality: route.method.class().as_str(),
-                idempotent: route.method.is_idempotent(),
-                streams: route.streams,
-                timeout: (!route.method.is_endless()).then_some(own),
-                is_guarded: route.guard.is_some(),
-                max_bytes: self.inner.max_bytes,
-            }
-        };
-        let mut rows: Vec<_> = self.inner.routes.values().map(row).collect();
-        rows.sort_unstable_by_key(|row| row.path);
-        rows
-    }
-}
-
-/// A method in the table of routes.
-#[derive(Debug, Clone)]
-pub struct MethodRow {
-    /// `/package.Service/method`.
-    pub path: &'static str,
-    /// `critical`, `normal` or `sheddable`.
-    pub criticality: &'static str,
-    /// Whether it may be called again.
-    pub idempotent: bool,
-    /// Messages stream one way at least.
-    pub streams: bool,
-    /// How long a call may take; `None` has no end of its own.
-    pub timeout: Option<Duration>,
-    /// Whether anything may refuse it: health and reflection are never refused.
-    pub is_guarded: bool,
-    /// The largest message.
-    pub max_bytes: u64,
 }
 
 struct Inner {
@@ -394,16 +355,21 @@ impl Inner {
     /// How long the call may take: what its caller gives it, and the configured time at most.
     /// `None` has no end of its own.
     fn allowed(&self, route: &Route, headers: &HeaderMap) -> Result<Option<Duration>> {
-        let most = match (route.method.is_endless(), route.streams) {
-            (true, _) => None,
-            (false, true) => Some(self.stream_timeout),
-            (false, false) => Some(self.timeout),
-        };
+        let most = self.longest(route);
         match headers.get("grpc-timeout") {
             None => Ok(most),
             Some(value) => timeout::parse(value)
                 .map(|given| Some(most.map_or(given, |most| given.min(most))))
                 .ok_or_else(|| catalogue::TIMEOUT_MALFORMED.error()),
+        }
+    }
+
+    /// The configured time.
+    fn longest(&self, route: &Route) -> Option<Duration> {
+        match (route.method.is_endless(), route.streams) {
+            (true, _) => None,
+            (false, true) => Some(self.stream_timeout),
+            (false, false) => Some(self.timeout),
         }
     }
 

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use house::{Mood, READ, WRITE, call, channel, house, once};
 use tenon_core::{
-    Context,
+    Context, Layer,
     catalogue::{CIRCUIT_OPEN, DEADLINE_EXCEEDED, UNAVAILABLE},
     config::{BalancerConfig, ClientConfig, MethodTimeouts, RetryBudgetConfig, RetryConfig},
 };
-use tenon_rpc::{Channel, HashKey, rows::Layer};
+use tenon_rpc::{Channel, HashKey};
 
 /// Puts a section in force.
 fn change(channel: &Channel, config: &ClientConfig) {
@@ -251,7 +251,7 @@ async fn a_channel_shows_what_its_calls_pass_and_where_they_go() {
 }
 
 fn names(layers: &[Layer]) -> String {
-    let names: Vec<_> = layers.iter().map(|layer| layer.name).collect();
+    let names: Vec<_> = layers.iter().map(|layer| &*layer.name).collect();
     names.join(" ")
 }
 

@@ -331,9 +331,10 @@ fn methods(name: &str, door: &tenon_rpc::Door) -> Vec<serde_json::Value> {
             "criticality": row.criticality,
             "idempotent": row.idempotent,
             "streams": row.streams,
-            "timeout_ms": row.timeout.map(millis),
+            "timeoutMs": row.timeout.map(millis),
             "guarded": row.is_guarded,
             "maxBytes": row.max_bytes,
+            "layers": row.layers,
             "maxHeadBytes": head_bytes,
         })
     };

@@ -130,10 +130,11 @@ async fn methods_of_the_grpc_door_stand_in_the_table_of_routes() {
         .unary(&SUBMIT, |_, _, _: ()| async { Ok(()) })
         .build();
     let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let limits = "rateLimits: [{name: all, by: route, requests: 9}, {name: each, by: principal, requests: 5}]";
     let rpc = RpcConfig {
         listen: any,
         timeout: Duration::from_secs(7),
-        ..RpcConfig::default()
+        ..tenon_core::config::parse(limits, "etc/test.yaml".as_ref()).unwrap()
     };
     let admin = AdminConfig {
         listen: any,
@@ -159,10 +160,46 @@ async fn methods_of_the_grpc_door_stand_in_the_table_of_routes() {
     let expected = json!({
         "service": "notes", "method": "gRPC", "path": "/test.Notes/submit",
         "criticality": "critical", "idempotent": true, "streams": false,
-        "timeout_ms": 7000, "guarded": true, "maxBytes": 4 << 20, "maxHeadBytes": 32 << 10,
+        "timeoutMs": 7000, "guarded": true, "maxBytes": 4 << 20, "maxHeadBytes": 32 << 10,
     });
-    assert_eq!(row("/test.Notes/submit"), expected);
-    assert_eq!(row("/grpc.health.v1.Health/Check")["guarded"], false);
+    let mut submit = row("/test.Notes/submit");
+    let layers = submit.as_object_mut().unwrap().remove("layers").unwrap();
+    assert_eq!(submit, expected);
+    let failures = "failures: UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS";
+    let expected = [
+        ("head-limit", "at most 32768 bytes"),
+        ("trace", ""),
+        ("access-log", ""),
+        ("metrics", ""),
+        ("deadline", "7s, or what its caller gives it"),
+        ("rate-limit", "all by route 9/1s burst 9"),
+        ("in-flight", "at most 10000"),
+        ("shedding", "critical, CPU threshold 900 permille"),
+        ("recover", ""),
+        ("rate-limit", "each by principal 5/1s burst 5"),
+        ("breaker", failures),
+        ("message-limit", "at most 4194304 bytes each"),
+    ];
+    assert_eq!(shown(&layers), expected);
+    let health = row("/grpc.health.v1.Health/Check");
+    assert_eq!(health["guarded"], false);
+    let layers = shown(&health["layers"]);
+    assert!(
+        layers.iter().all(|(name, _)| *name != "breaker"),
+        "{layers:?}"
+    );
+}
+
+/// The names and settings of layers.
+fn shown(layers: &serde_json::Value) -> Vec<(&str, &str)> {
+    let layers = layers.as_array().unwrap().iter();
+    let shown = layers.map(|layer| {
+        let settings = layer
+            .get("settings")
+            .map_or("", |text| text.as_str().unwrap());
+        (layer["name"].as_str().unwrap(), settings)
+    });
+    shown.collect()
 }
 
 #[tokio::test]

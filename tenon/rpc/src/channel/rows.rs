@@ -4,7 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
-use tenon_core::config::{BalancerConfig, ClientConfig, Plaintext};
+use tenon_core::{
+    Layer,
+    config::{BalancerConfig, ClientConfig, Plaintext},
+};
 use tenon_resilience::Retry;
 
 use super::{Channel, pool::LIMIT_AT_FIRST};
@@ -82,17 +85,6 @@ pub struct MethodLayers {
     pub layers: Vec<Layer>,
 }
 
-/// One layer of a call, as those of routes are shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Layer {
-    /// The layer.
-    pub name: &'static str,
-    /// Its settings, where it has any.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub settings: String,
-}
-
 impl Channel {
     /// The channel as it is now.
     pub fn row(&self) -> ClientRow {
@@ -151,30 +143,23 @@ impl Channel {
 /// What calls pass, in the order in which they do; of most methods, or of one.
 fn layers(config: &ClientConfig, method: Option<&Method>) -> Vec<Layer> {
     let mut layers = vec![
-        layer("trace", ""),
-        layer("metrics", ""),
-        layer("deadline", deadline(config, method)),
-        layer("recover", ""),
-        layer("retry", repeats(config, method)),
-        layer("balance", balance(config.balancer)),
-        layer("ejection", ejection_settings()),
+        Layer::plain("trace"),
+        Layer::plain("metrics"),
+        Layer::new("deadline", deadline(config, method)),
+        Layer::plain("recover"),
+        Layer::new("retry", repeats(config, method)),
+        Layer::new("balance", balance(config.balancer)),
+        Layer::new("ejection", ejection_settings()),
     ];
     if config.breaker {
-        layers.push(layer("breaker", "by method and instance"));
+        layers.push(Layer::new("breaker", "by method and instance"));
     }
     if config.adaptive_limit {
         let settings = format!("by instance, at first {LIMIT_AT_FIRST}");
-        layers.push(layer("adaptive-limit", settings));
+        layers.push(Layer::new("adaptive-limit", settings));
     }
-    layers.push(layer("connection", connection(config)));
+    layers.push(Layer::new("connection", connection(config)));
     layers
-}
-
-fn layer(name: &'static str, settings: impl Into<String>) -> Layer {
-    Layer {
-        name,
-        settings: settings.into(),
-    }
 }
 
 /// The caller's own deadline is sooner or counts alone.

@@ -91,6 +91,16 @@ impl Guard {
         })
     }
 
+    /// The gate of the method.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The rate limits that hold for the method now.
+    pub(super) fn limits(&self) -> Arc<[Arc<Limiter>]> {
+        self.guards.limits(self.index).unwrap_or_default()
+    }
+
     /// Lets a call in, before its token was checked.
     pub(super) async fn enter(&self, visit: &Visit) -> Result<Held> {
         self.check(visit, None).await?;
