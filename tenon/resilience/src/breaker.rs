@@ -143,6 +143,17 @@ impl Breaker {
         })
     }
 
+    /// Counts how something ended whose permit was given back before: a stream, that ends long
+    /// after it began. `None` is a success.
+    pub fn judge(&self, failures: Failures, error: Option<&Error>) {
+        let now = Instant::now();
+        match error.map_or(Verdict::Success, |error| failures.verdict(error)) {
+            Verdict::Success => self.succeed(now),
+            Verdict::Failure => self.fail(now),
+            Verdict::Nothing => {}
+        }
+    }
+
     /// The share of calls that is refused now, from 0 to 1.
     pub fn ratio(&self) -> f64 {
         self.ratio_at(Instant::now())

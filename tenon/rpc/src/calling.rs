@@ -4,7 +4,10 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{self, Poll},
     time::Duration,
 };
@@ -19,6 +22,8 @@ use crate::{BoxFuture, observe::Calling, outcome};
 #[derive(Default)]
 pub(crate) struct Breach {
     error: Mutex<Option<Error>>,
+    /// Stays so when the error was taken.
+    has_been: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -56,7 +61,13 @@ impl Breach {
             .take()
     }
 
+    /// Whether there was one, be it told or not.
+    pub(crate) fn has_been(&self) -> bool {
+        self.has_been.load(Ordering::Relaxed)
+    }
+
     fn set(&self, error: Error) {
+        self.has_been.store(true, Ordering::Relaxed);
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         self.waker.wake();
     }

@@ -17,15 +17,14 @@ use hyper::body::Incoming;
 use prost::Message;
 use tenon_core::{
     Context, Error, Live, Messages, Result,
-    config::{ClientConfig, ConfigError, Plaintext, Source},
+    config::{ClientConfig, ConfigError},
 };
 use tenon_discovery::Instances;
-use tenon_net::{ClientTls, Protocol, tls::plaintext_refused};
 use tenon_telemetry::{Metrics, RpcClient, Side};
 
 use crate::{
     Method, Received,
-    balance::{InFlight, Node},
+    balance::Node,
     calling::{self, Breach, Call, Sending},
     catalogue as own,
     frame::{self, Encoding, Problem, Receiver},
@@ -35,6 +34,7 @@ use crate::{
     status,
 };
 
+mod dialing;
 mod endpoint;
 mod fault;
 mod greeting;
@@ -45,12 +45,11 @@ pub mod rows;
 mod settings;
 mod watch;
 
-use endpoint::Dialer;
 use fault::Fault;
 use outgoing::Outgoing;
 use pool::{Place, Pool, Reached};
 pub use settings::{Named, Prepared, check_methods};
-use watch::{Refusals, Watch};
+use watch::{Following, Refusals, Watch};
 
 /// The largest reply that is taken, counted after decompression.
 const MAX_REPLY: u64 = 4 << 20;
@@ -77,8 +76,14 @@ struct Inner {
 enum Answer {
     /// Its one message.
     Whole(Bytes),
-    /// The head; its messages follow. The instance is busy with it as long as they do.
-    Begun(Response<Incoming>, InFlight<Reached>),
+    /// The head; its messages follow, and the instance is judged by them.
+    Begun(Response<Incoming>, Following),
+}
+
+/// The same before anybody watches what follows.
+enum Head {
+    Whole(Bytes),
+    Stream(Response<Incoming>),
 }
 
 /// One call, however often it is made.
@@ -119,8 +124,7 @@ impl Channel {
     ) -> Result<Self, ConfigError> {
         let name = name.into();
         let section = format!("clients.{name}");
-        let dialer = dialer(&section, config)?;
-        check_places(&section, config, &dialer)?;
+        let dialer = dialing::dialer(&section, config)?;
         let handles = metrics.rpc_client(&name);
         let live = Live::new(config.clone());
         let pool = Pool::new(
@@ -313,7 +317,7 @@ impl Channel {
             let answer = async {
                 match self.inner.run(&errand, body).await? {
                     Answer::Whole(message) => Ok(message),
-                    Answer::Begun(response, _in_flight) => self.inner.read(response).await,
+                    Answer::Begun(response, _) => self.inner.read(response).await,
                 }
             };
             match breach {
@@ -359,7 +363,10 @@ impl Channel {
         };
         let begun = outcome::contain(&cx, begun)
             .await
-            .and_then(|(breach, answer)| Ok((breach, self.inner.replies(answer)?)))
+            .and_then(|(breach, answer)| {
+                let replies = self.inner.replies(answer, &cx, breach.clone())?;
+                Ok((breach, replies))
+            })
             .map_err(|error| outcome::seen_by_caller(&cx, error));
         let inner = self.inner.clone();
         match begun {
@@ -477,9 +484,23 @@ impl Inner {
             let (fault, unsent) = match connection.send(request).await {
                 Ok(response) => {
                     in_flight.answered();
-                    let result = self.answer(errand, response, in_flight).await;
-                    watch.ended(&result);
-                    return result;
+                    return match self.answer(errand, response).await {
+                        Ok(Head::Stream(response)) => {
+                            watch.begun();
+                            let pool = self.pool.clone();
+                            let following = Following::new(pool, in_flight, breaker.clone());
+                            Ok(Answer::Begun(response, following))
+                        }
+                        Ok(Head::Whole(message)) => {
+                            watch.ended(&Ok(()));
+                            Ok(Answer::Whole(message))
+                        }
+                        Err(error) => {
+                            let result = Err(error);
+                            watch.ended(&result);
+                            result
+                        }
+                    };
                 }
                 Err(failed) => failed,
             };
@@ -499,12 +520,7 @@ impl Inner {
         }
     }
 
-    async fn answer(
-        &self,
-        errand: &Errand<'_>,
-        response: Response<Incoming>,
-        in_flight: InFlight<Reached>,
-    ) -> Result<Answer> {
+    async fn answer(&self, errand: &Errand<'_>, response: Response<Incoming>) -> Result<Head> {
         if let Some(received) = errand.cx.value::<Received>() {
             received.keep(response.headers());
         }
@@ -514,8 +530,8 @@ impl Inner {
             return Err(status::of_http(response.status()));
         }
         match errand.is_whole {
-            true => Ok(Answer::Whole(self.read(response).await?)),
-            false => Ok(Answer::Begun(response, in_flight)),
+            true => Ok(Head::Whole(self.read(response).await?)),
+            false => Ok(Head::Stream(response)),
         }
     }
 
@@ -534,10 +550,16 @@ impl Inner {
         message.ok_or_else(|| broken(&self.name, "it holds no message"))
     }
 
-    /// The messages of an answer, and the status in its trailers.
-    fn replies(self: &Arc<Self>, answer: Answer) -> Result<Messages<Bytes>> {
-        let (response, in_flight) = match answer {
-            Answer::Begun(response, in_flight) => (response, in_flight),
+    /// The messages of an answer, and the status in its trailers. What a caller brought about who
+    /// has left, or broke off, says nothing about the instance.
+    fn replies(
+        self: &Arc<Self>,
+        answer: Answer,
+        cx: &Context,
+        breach: Option<Arc<Breach>>,
+    ) -> Result<Messages<Bytes>> {
+        let (response, following) = match answer {
+            Answer::Begun(response, following) => (response, following),
             Answer::Whole(_) => return Err(broken(&self.name, "it is one message")),
         };
         let (parts, body) = response.into_parts();
@@ -545,22 +567,39 @@ impl Inner {
         let receiver = Receiver::new(body, encoding, MAX_REPLY);
         // Without trailers the head has said it all.
         let said = status::read(&parts.headers).is_some();
-        let inner = self.clone();
-        let replies = stream::unfold(Some((receiver, in_flight)), move |state| {
+        let (inner, cx) = (self.clone(), cx.clone());
+        let is_left = move || {
+            let broke = breach.as_ref().is_some_and(|breach| breach.has_been());
+            broke || cx.check().is_err()
+        };
+        let state = (receiver, following, is_left);
+        let replies = stream::unfold(Some(state), move |state| {
             let inner = inner.clone();
             async move {
-                let (mut receiver, in_flight) = state?;
-                let error = match poll_fn(|cx| receiver.poll_message(cx)).await {
-                    Some(Ok(message)) => return Some((Ok(message), Some((receiver, in_flight)))),
-                    Some(Err(problem)) => unread(&inner.name, problem),
+                let (mut receiver, mut following, is_left) = state?;
+                let ended = match poll_fn(|cx| receiver.poll_message(cx)).await {
+                    Some(Ok(message)) => {
+                        following.went_on();
+                        return Some((Ok(message), Some((receiver, following, is_left))));
+                    }
+                    Some(Err(problem)) => {
+                        let is_its_own = matches!(problem, Problem::Malformed(_));
+                        let error = unread(&inner.name, problem);
+                        if !is_its_own {
+                            return Some((Err(error), None));
+                        }
+                        Err(error)
+                    }
                     None => match receiver.trailers().and_then(status::read) {
-                        Some(Ok(())) => return None,
-                        Some(Err(error)) => error,
-                        None if said => return None,
-                        None => broken(&inner.name, "it ended without a status"),
+                        Some(ended) => ended,
+                        None if said => Ok(()),
+                        None => Err(broken(&inner.name, "it ended without a status")),
                     },
                 };
-                Some((Err(error), None))
+                if !is_left() {
+                    following.ended(ended.as_ref().err());
+                }
+                ended.err().map(|error| (Err(error), None))
             }
         });
         Ok(Messages::results(replies))
@@ -587,47 +626,6 @@ impl Inner {
             trace_id = %cx.trace().trace_id(),
         );
     }
-}
-
-/// How the instances are connected to.
-fn dialer(section: &str, config: &ClientConfig) -> Result<Dialer, ConfigError> {
-    let tls = match &config.tls {
-        Some(tls) => {
-            let key = format!("{section}.tls");
-            Some(ClientTls::load(&key, tls, Protocol::Http2)?)
-        }
-        None => None,
-    };
-    if tls.is_none() && config.plaintext == Plaintext::Allowed {
-        tracing::warn!(client = section, "plaintext on any network, as configured");
-    }
-    Ok(Dialer {
-        section: section.to_owned(),
-        tls,
-        plaintext: config.plaintext,
-    })
-}
-
-/// Finds at start what a call would find. Addresses that a registry gives are looked at when they
-/// are connected to.
-fn check_places(section: &str, config: &ClientConfig, dialer: &Dialer) -> Result<(), ConfigError> {
-    let refused = |problem: String| ConfigError::new(section, problem);
-    let needs_word = dialer.tls.is_none() && dialer.plaintext == Plaintext::Loopback;
-    match config.source(section.trim_start_matches("clients."))? {
-        Source::Endpoints(endpoints) => {
-            for address in endpoints {
-                let is_loopback = endpoint::check(address).map_err(refused)?;
-                if needs_word && !is_loopback {
-                    return Err(refused(plaintext_refused(section, address)));
-                }
-            }
-        }
-        Source::Kubernetes(_) if needs_word => {
-            return Err(refused(plaintext_refused(section, "a pod")));
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 fn broken(service: &str, problem: &str) -> Error {

@@ -418,6 +418,65 @@ async fn a_stream_has_the_time_of_its_method_and_not_that_for_all() {
     assert_eq!(synced.next().await.unwrap().unwrap().number, 2);
 }
 
+/// A caller of a service that has no breaker of its own.
+async fn unguarded() -> Stand {
+    let config = RpcConfig {
+        breaker: false,
+        ..RpcConfig::default()
+    };
+    Stand::with(config).await
+}
+
+#[tokio::test]
+async fn streams_that_begin_and_then_fail_open_the_breaker_of_their_caller() {
+    for text in ["away", "broken"] {
+        for messages in [0, 1] {
+            let stand = unguarded().await;
+            let (cx, mut begun) = (Context::background(), 0);
+            let refused = loop {
+                match stand.client.list(&cx, item(messages, text)).await {
+                    Ok(list) => assert!(list.collect(10).await.is_err(), "{text}"),
+                    Err(error) => break error,
+                }
+                begun += 1;
+                assert!(begun < 500, "{text}: none of {begun} was refused");
+            };
+            assert!(refused.is(&catalogue::CIRCUIT_OPEN), "{refused:?}");
+            println!("{text} after {messages} messages: {begun} began before one was refused");
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_that_their_caller_ends_open_no_breaker() {
+    let stand = unguarded().await;
+    let cx = Context::background();
+    for _ in 0..100 {
+        // Dropped, cancelled, and not done in the time that its caller had.
+        drop(stand.client.list(&cx, item(0, "wait")).await.unwrap());
+        let (left, guard) = cx.with_cancel();
+        let mut list = stand.client.list(&left, item(0, "wait")).await.unwrap();
+        drop(guard);
+        let error = list.next().await.unwrap().unwrap_err();
+        assert_eq!(error.status(), Code::Cancelled);
+        let hurried = cx.with_timeout(Duration::from_millis(20));
+        if let Ok(mut list) = stand.client.list(&hurried, item(0, "wait")).await {
+            let error = list.next().await.unwrap().unwrap_err();
+            assert!(error.is(&catalogue::DEADLINE_EXCEEDED), "{error:?}");
+        }
+        let broken = Messages::results(stream::iter([Err(FEED_INVALID.error())]));
+        if let Ok(mut synced) = stand.client.sync(&cx, broken).await {
+            assert!(synced.next().await.unwrap().is_err());
+        }
+    }
+    for text in ["x", "fail"] {
+        let list = stand.client.list(&cx, item(1, text)).await;
+        assert!(list.is_ok(), "{text}: {:?}", list.err());
+    }
+    let none = stand.client.sync(&cx, Messages::none()).await.unwrap();
+    assert!(none.collect(1).await.unwrap().is_empty());
+}
+
 /// A caller that gives no window keeps its stream from being polled; its deadline holds.
 #[tokio::test]
 async fn the_work_of_a_stream_that_nobody_reads_ends_at_its_deadline() {

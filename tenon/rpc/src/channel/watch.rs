@@ -1,5 +1,8 @@
 //! What watches one call: the breaker of its method and the adaptive limit of its instance, which
-//! may refuse it, and the balancer, which learns how it ended.
+//! may refuse it, and the balancer, which learns how it ended. A stream is judged by its messages
+//! and its end, as the server does.
+
+use std::sync::Arc;
 
 use tenon_core::{Code, Context, Error, Result, catalogue};
 use tenon_resilience::{
@@ -12,7 +15,7 @@ use tenon_telemetry::RpcClient;
 use super::pool::{Pool, Reached};
 use crate::{
     Method,
-    balance::{Node, Outcome},
+    balance::{InFlight, Node, Outcome},
     catalogue as own,
 };
 
@@ -83,6 +86,19 @@ impl<'a> Watch<'a> {
             .ended(self.node, error.map_or(Outcome::Success, outcome));
     }
 
+    /// The answer has begun, and is a stream: the instance answers, and how the method does is told
+    /// by what comes.
+    pub(super) fn begun(mut self) {
+        self.is_told = true;
+        if let Some(permit) = self.permit.take() {
+            permit.ignore();
+        }
+        if let Some(flight) = self.flight.take() {
+            flight.success();
+        }
+        self.pool.ended(self.node, Outcome::Success);
+    }
+
     /// The instance never began with the call.
     pub(super) fn not_begun(mut self) {
         self.is_told = true;
@@ -112,6 +128,62 @@ impl Drop for Watch<'_> {
 }
 
 /// Whether fewer calls at once would have helped. An answer that blames its caller says nothing of it.
+/// A stream that has begun. Its instance is busy with it for as long as this is held. Dropped
+/// without a word it counts as nothing: its caller left, its time is over, or its connection broke,
+/// which may hold a hundred streams and says nothing about their methods.
+pub(super) struct Following {
+    pool: Arc<Pool>,
+    in_flight: InFlight<Reached>,
+    breaker: Option<Arc<Breaker>>,
+    went_on: bool,
+}
+
+impl Following {
+    pub(super) fn new(
+        pool: Arc<Pool>,
+        in_flight: InFlight<Reached>,
+        breaker: Option<Arc<Breaker>>,
+    ) -> Self {
+        Self {
+            pool,
+            in_flight,
+            breaker,
+            went_on: false,
+        }
+    }
+
+    /// A message came. The first one is a success: a watch may go on for days.
+    pub(super) fn went_on(&mut self) {
+        if !std::mem::replace(&mut self.went_on, true) {
+            self.judge(None);
+        }
+    }
+
+    /// The service has ended it, and how. That the time of a stream is over is told by whoever
+    /// looks at the clock first, and is no failure.
+    pub(super) fn ended(self, error: Option<&Error>) {
+        let Some(error) = error else {
+            if !self.went_on {
+                self.judge(None);
+            }
+            return;
+        };
+        if error.status() == Code::DeadlineExceeded {
+            return;
+        }
+        self.judge(Some(error));
+        if outcome(error) == Outcome::Failure {
+            self.pool.ended(self.in_flight.node(), Outcome::Failure);
+        }
+    }
+
+    fn judge(&self, error: Option<&Error>) {
+        if let Some(breaker) = &self.breaker {
+            breaker.judge(Failures::DEFAULT, error);
+        }
+    }
+}
+
 fn is_overload(error: &Error) -> bool {
     matches!(
         error.status(),

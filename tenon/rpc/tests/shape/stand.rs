@@ -11,7 +11,7 @@ use std::{
 };
 
 use tenon_core::{
-    Code, Context, Entry, Error, Lifecycle, Messages, Result,
+    Code, Context, Entry, Error, Lifecycle, Messages, Result, catalogue,
     config::{ClientConfig, RpcConfig},
 };
 use tenon_net::Options;
@@ -102,6 +102,8 @@ impl FeedService for Feed {
                 made.fetch_add(1, Ordering::SeqCst);
             }
             match text.as_str() {
+                "away" => Err(catalogue::UNAVAILABLE.error()),
+                "broken" => Err(Error::internal("list the feed", "out of paper")),
                 "fail" => Err(FEED_INVALID.error().param("feed", "F2")),
                 "burn" => panic!("the feed burns"),
                 "wait" => std::future::pending().await,
