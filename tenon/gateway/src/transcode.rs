@@ -9,6 +9,7 @@ pub mod binding;
 pub(crate) mod call;
 pub(crate) mod contract;
 mod json;
+mod lines;
 pub mod matcher;
 mod node;
 pub mod raw;
@@ -17,6 +18,7 @@ mod reply;
 mod report;
 pub mod rule;
 pub mod template;
+mod upload;
 mod wellknown;
 
 pub use binding::{Binding, Content, Mapping, REPLY_UNMAPPABLE};

@@ -573,7 +573,7 @@ async fn contracts_that_do_not_hold_refuse_to_start() {
             &all,
             "upstream library: shelf.v1.ShelfService.GetFile: the method takes a stream",
         ),
-        (&streamed, &all, "call it over gRPC"),
+        (&streamed, &all, "write `body: \"*\"`"),
         (&lost, &all, "no field `pth`"),
         (&shelf::descriptors(), &none, "no service `shelf.v1.Other`"),
     ] {

@@ -29,7 +29,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use tower::BoxError;
 
 pub use self::kept::keeping;
-use self::pace::Pace;
+pub use self::pace::Pace;
 use crate::Request;
 
 /// What a compressed body may be larger than the limit of its content: a body that does not
@@ -181,6 +181,38 @@ pub async fn whole(request: Request, limit: u64) -> Result<(request::Parts, Byte
     let reading = Reading::of(&request);
     let (head, body) = self::limit(request, limit, &reading)?.into_parts();
     Ok((head, read(body).await?))
+}
+
+/// The head of a request whose body is a stream, and that body unpacked: as long as it likes, and as
+/// slow. Who reads it sets the limits of what it is made of, and tells its errors by [`fault`].
+///
+/// # Errors
+/// `MEDIA_TYPE_UNSUPPORTED` for an encoding that is not taken.
+pub fn streamed(request: Request) -> Result<(request::Parts, Body)> {
+    let coding = coding(request.headers())?;
+    let (mut head, body) = request.into_parts();
+    if matches!(coding, Coding::Identity) || body.is_end_stream() {
+        return Ok((head, body));
+    }
+    head.headers.remove(header::CONTENT_ENCODING);
+    head.headers.remove(header::CONTENT_LENGTH);
+    let packed = StreamReader::new(TryStreamExt::map_err(body.into_data_stream(), |error| {
+        io::Error::other(bare(error.into()))
+    }));
+    let body = match coding {
+        Coding::Deflate => unpacked(ZlibDecoder::new(packed)),
+        Coding::Gzip | Coding::Identity => {
+            let mut decoder = GzipDecoder::new(packed);
+            decoder.multiple_members(true);
+            unpacked(decoder)
+        }
+    };
+    Ok((head, body))
+}
+
+/// What broke a body.
+pub fn fault(error: axum::Error) -> Error {
+    of_body(error.into())
 }
 
 /// The whole body, which must be JSON if there is one.

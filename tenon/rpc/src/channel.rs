@@ -38,7 +38,7 @@ mod dialing;
 mod endpoint;
 mod fault;
 mod greeting;
-mod outgoing;
+pub(crate) mod outgoing;
 mod pool;
 pub(crate) mod request;
 pub mod rows;

@@ -135,6 +135,12 @@ impl<'a> Visit<'a> {
         let values = call::values(&found);
         let json_depth = entered.guard.gate().json_depth();
         let outcome = call.answer(values, request, self.trace, json_depth).await;
+        if call.takes_stream() && !call.streams() {
+            // How long a client sends is no time of the service.
+            let gate = entered.guard.gate();
+            gate.judge(entered.permit, outcome.as_ref().err(), None);
+            return outcome;
+        }
         if !call.streams() {
             entered.finish(&outcome, patience, |_| Verdict::Success);
             return outcome;

@@ -160,7 +160,7 @@ impl Builder<'_> {
             call.place = table.stand(Place {
                 name: call.name().into(),
                 criticality: Criticality::Normal,
-                time: call.time(),
+                time: call.time().filter(|_| !call.is_stream()),
                 places: None,
             });
             contract::insert(&mut table.calls, template, call).map_err(refused)?;

@@ -67,6 +67,7 @@ pub(super) fn call(call: &Call, guarded: &Guarded<'_>) -> Value {
     layers.push(layer(&body_limit.name, body_limit.settings));
     let body = match rule.body.as_str() {
         "" => "no body".to_owned(),
+        field if call.takes_stream() => format!("body {field} of each line"),
         field => format!("body {field}"),
     };
     let reply = match rule.response_body.as_str() {
@@ -78,7 +79,7 @@ pub(super) fn call(call: &Call, guarded: &Guarded<'_>) -> Value {
     } else {
         "refused"
     };
-    let stream = if call.streams() {
+    let stream = if call.is_stream() {
         format!(", a stream that may pause {}", shown(way.idle_timeout))
     } else {
         String::new()

@@ -27,6 +27,30 @@ impl Backend {
         }
     }
 
+    pub(crate) async fn client_stream(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        messages: Messages<Bytes>,
+    ) -> Result<Bytes> {
+        match self {
+            Self::Remote(channel) => channel.client_stream_bytes(cx, method, messages).await,
+            Self::Local(door) => door.client_stream_bytes(cx, method, messages).await,
+        }
+    }
+
+    pub(crate) async fn bidi(
+        &self,
+        cx: &Context,
+        method: &'static Method,
+        messages: Messages<Bytes>,
+    ) -> Result<Messages<Bytes>> {
+        match self {
+            Self::Remote(channel) => channel.bidi_bytes(cx, method, messages).await,
+            Self::Local(door) => door.bidi_bytes(cx, method, messages).await,
+        }
+    }
+
     pub(crate) async fn stream(
         &self,
         cx: &Context,

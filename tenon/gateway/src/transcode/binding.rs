@@ -79,11 +79,12 @@ impl Binding {
     ///
     /// # Errors
     /// The template is not one; a field of the path, the body or the answer is not in the
-    /// message, or of a kind that cannot stand there; the method takes a stream.
+    /// message, or of a kind that cannot stand there; the method takes a stream, and the rule has
+    /// no body that it could come in.
     pub fn new(method: &MethodDescriptor, rule: Rule) -> Result<(Template, Self), String> {
         let template = Template::parse(&rule.path).map_err(|error| error.to_string())?;
-        if method.is_client_streaming() {
-            let problem = "the method takes a stream, which one HTTP request is not; take its google.api.http rule or its mapping away, and call it over gRPC";
+        if method.is_client_streaming() && rule.body.is_empty() {
+            let problem = "the method takes a stream, and its rule no body; write `body: \"*\"`, or the field that each line of the body is";
             return Err(problem.to_owned());
         }
         let input = method.input();
@@ -156,9 +157,20 @@ impl Binding {
         body: Content<'_>,
         mapping: Mapping,
     ) -> Result<DynamicMessage> {
+        self.message(values, query, (body, ""), mapping)
+    }
+
+    /// [`Binding::request`] of a part of the body, which violations call `place`.
+    pub(crate) fn message(
+        &self,
+        values: impl Iterator<Item = Option<String>>,
+        query: &str,
+        (body, place): (Content<'_>, &str),
+        mapping: Mapping,
+    ) -> Result<DynamicMessage> {
         let mut report = Report::default();
         let input = self.method.input();
-        let mut message = self.read_body(&input, body, mapping, &mut report)?;
+        let mut message = self.read_body(&input, (body, place), mapping, &mut report)?;
         for (chain, value) in self.variables.iter().zip(values) {
             report.look_at("path", &dotted(chain));
             match value {
@@ -181,7 +193,7 @@ impl Binding {
     fn read_body(
         &self,
         input: &MessageDescriptor,
-        body: Content<'_>,
+        (body, place): (Content<'_>, &str),
         mapping: Mapping,
         report: &mut Report,
     ) -> Result<DynamicMessage> {
@@ -197,8 +209,8 @@ impl Binding {
             BodyRule::Whole => None,
             BodyRule::Field(field) => Some(field),
         };
-        let node = Node::parse(body.bytes).map_err(|error| malformed(&error))?;
-        report.look_at("body", "");
+        let node = Node::parse(body.bytes).map_err(|error| malformed(&error, place))?;
+        report.look_at("body", place);
         let mut reader = Reader::new(report, mapping.ignore_unknown);
         Ok(match field {
             None => reader.message(input, node).unwrap_or(empty),
@@ -372,22 +384,25 @@ fn absent(field: &FieldDescriptor) -> Json {
 }
 
 /// The body holds more within each other than may be.
-pub(crate) fn too_deep(json_depth: usize) -> Error {
+pub(crate) fn too_deep(json_depth: usize, place: &str) -> Error {
     let expected = format!("at most {json_depth} levels of nesting");
-    Error::invalid(vec![Violation::body("", "depth", expected)])
+    Error::invalid(vec![Violation::body(place, "depth", expected)])
 }
 
-fn malformed(error: &serde_json::Error) -> Error {
+fn malformed(error: &serde_json::Error, place: &str) -> Error {
     // The parser gives no other sign of its limit than this text.
     if error.to_string().starts_with("recursion limit") {
-        return too_deep(JSON_DEPTH_MAX);
+        return too_deep(JSON_DEPTH_MAX, place);
     }
     let (line, column) = (error.line(), error.column());
-    let expected = format!("valid JSON; it breaks at line {line}, column {column}");
+    let expected = match place {
+        "" => format!("valid JSON; it breaks at line {line}, column {column}"),
+        _ => format!("valid JSON; it breaks at column {column}"),
+    };
     catalogue::BODY_MALFORMED
         .error()
         .param("expected", "JSON")
-        .violations(vec![Violation::body("", "syntax", expected)])
+        .violations(vec![Violation::body(place, "syntax", expected)])
 }
 
 /// A field that takes a part of the path.

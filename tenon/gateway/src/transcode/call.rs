@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Body as _;
 use prost::Message as _;
 use tenon_core::{
-    Context, Result, TraceContext, catalogue, config::duration::LONGEST, context::CancelGuard,
+    Context, Messages, Result, TraceContext, catalogue, config::duration::LONGEST,
+    context::CancelGuard,
 };
 use tenon_rest::{ByMethod, Request, Response, deadline};
 use tenon_rpc::{Method, Passed, Received};
@@ -19,6 +20,7 @@ use super::{
     backend::Backend,
     binding,
     reply::{Form, Replies},
+    upload::Upload,
 };
 use crate::forward::{HeaderRules, headers};
 
@@ -94,6 +96,16 @@ impl Call {
         self.time().unwrap_or(LONGEST)
     }
 
+    /// Whether messages stream either way.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.streams() || self.takes_stream()
+    }
+
+    /// Whether the body is a stream.
+    pub(crate) fn takes_stream(&self) -> bool {
+        self.binding.method().is_client_streaming()
+    }
+
     /// Whether the answer is a stream.
     pub(crate) fn streams(&self) -> bool {
         self.binding.method().is_server_streaming()
@@ -123,6 +135,12 @@ impl Call {
         let passed = self.passed(request.headers());
         let received = Received::default();
         let cx = cx.with_value(passed).with_value(received.clone());
+        if self.takes_stream() {
+            let upload = Upload::new(self, values, request, json_depth)?;
+            let mut response = self.upload(cx, guard, upload, form).await?;
+            self.pass_back(&received, response.headers_mut());
+            return Ok(response);
+        }
         // Nothing is waited for there but the body.
         let message = tokio::time::timeout_at(until, self.message(values, request, json_depth));
         let message = message
@@ -153,7 +171,7 @@ impl Call {
             (true, true) => tenon_rest::body::whole(request, limit).await?,
         };
         if !self.binding.takes_raw() && tenon_rest::bind::is_deeper(&body, json_depth) {
-            return Err(binding::too_deep(json_depth));
+            return Err(binding::too_deep(json_depth, ""));
         }
         let media_type = head.headers.get(header::CONTENT_TYPE);
         let content = Content {
@@ -170,12 +188,16 @@ impl Call {
     }
 
     async fn unary(&self, cx: &Context, message: Bytes) -> Result<Response> {
-        let reply = self.way.backend.unary(cx, self.method, message).await?;
+        self.written(&self.way.backend.unary(cx, self.method, message).await?)
+    }
+
+    /// The response that one reply is.
+    fn written(&self, reply: &[u8]) -> Result<Response> {
         let (media_type, body) = if self.binding.answers_raw() {
-            let raw = self.binding.raw_answer(&reply)?;
+            let raw = self.binding.raw_answer(reply)?;
             (raw.media_type, Body::from(raw.bytes))
         } else {
-            let text = self.binding.answer(&reply, self.way.mapping)?;
+            let text = self.binding.answer(reply, self.way.mapping)?;
             (JSON, Body::from(text))
         };
         let mut response = Response::new(body);
@@ -192,6 +214,48 @@ impl Call {
         form: Form,
     ) -> Result<Response> {
         let replies = self.way.backend.stream(&cx, self.method, message).await?;
+        self.begun(replies, &cx, guard, form).await
+    }
+
+    /// Sends a stream, and answers with a reply or with a stream of them.
+    async fn upload(
+        &self,
+        cx: Context,
+        guard: CancelGuard,
+        upload: Upload,
+        form: Form,
+    ) -> Result<Response> {
+        let (backend, progress) = (&self.way.backend, upload.progress());
+        let messages = upload.messages();
+        let answered = async {
+            if self.streams() {
+                let replies = backend.bidi(&cx, self.method, messages).await?;
+                return self.begun(replies, &cx, guard, form).await;
+            }
+            self.written(&backend.client_stream(&cx, self.method, messages).await?)
+        };
+        let mut response = answered.await.map_err(|error| {
+            let late = error.is(&catalogue::DEADLINE_EXCEEDED) && progress.is_awaited();
+            if late {
+                catalogue::BODY_TOO_SLOW.error()
+            } else {
+                error
+            }
+        })?;
+        if !progress.is_ended() {
+            headers::close(response.headers_mut());
+        }
+        Ok(response)
+    }
+
+    /// The response of a stream, once its first message is there.
+    async fn begun(
+        &self,
+        replies: Messages<Bytes>,
+        cx: &Context,
+        guard: CancelGuard,
+        form: Form,
+    ) -> Result<Response> {
         let mut replies = Replies::new(
             replies,
             self.binding.clone(),

@@ -26,6 +26,9 @@ static CREATE_BOOK: Method = Method::new("/shelf.v1.ShelfService/CreateBook");
 static LIST_BOOKS: Method = Method::new("/shelf.v1.ShelfService/ListBooks");
 static ALL_BOOKS: Method = Method::new("/shelf.v1.ShelfService/AllBooks");
 static WATCH_BOOKS: Method = Method::new("/shelf.v1.ShelfService/WatchBooks");
+static SHELVE_BOOKS: Method = Method::new("/shelf.v1.ShelfService/ShelveBooks");
+static CONVERSE: Method = Method::new("/shelf.v1.ShelfService/Converse");
+static WEIGH: Method = Method::new("/shelf.v1.ShelfService/Weigh");
 static BIND: Method = Method::new("/shelf.v1.ShelfService/Bind");
 static SET_COVER: Method = Method::new("/shelf.v1.ShelfService/SetCover");
 static READ_ALOUD: Method = Method::new("/shelf.v1.ShelfService/ReadAloud");
@@ -190,6 +193,24 @@ fn service(dropped: mpsc::UnboundedSender<()>) -> Service {
             &WATCH_BOOKS,
             |dropped, _, req: ListBooksRequest| async move { watch(&req, (*dropped).clone()) },
         )
+        .client_stream(
+            &SHELVE_BOOKS,
+            |dropped, _, books: Messages<CreateBookRequest>| async move {
+                shelve(books, (*dropped).clone()).await
+            },
+        )
+        .bidi(&CONVERSE, |dropped, _, asked: Messages<Text>| async move {
+            Ok(converse(asked, (*dropped).clone()))
+        })
+        .client_stream(&WEIGH, |_, _, mut pieces: Messages<HttpBody>| async move {
+            let (mut bytes, mut kinds) = (0, std::collections::BTreeSet::new());
+            while let Some(piece) = pieces.try_next().await? {
+                bytes += piece.data.len();
+                kinds.insert(piece.content_type);
+            }
+            let text = format!("{bytes} of {kinds:?}");
+            Ok(Text { text })
+        })
         .unary(&BIND, |_, _, body: HttpBody| async move { Ok(bound(body)) })
         .unary(&SET_COVER, |_, _, cover: Cover| async move {
             let image = cover.image.map(bound);
@@ -206,6 +227,43 @@ fn service(dropped: mpsc::UnboundedSender<()>) -> Service {
             Ok(Messages::results(futures_util::stream::iter(parcels)))
         })
         .build()
+}
+
+/// The books that came, in order. One called `closed` is refused at once, one called `heavy` lets
+/// nobody go on.
+async fn shelve(
+    mut books: Messages<CreateBookRequest>,
+    dropped: mpsc::UnboundedSender<()>,
+) -> Result<ListBooksResponse> {
+    let _presence = Dropped(dropped);
+    let mut shelved = Vec::new();
+    while let Some(request) = books.try_next().await? {
+        let title = request.book.unwrap_or_default().title;
+        if title == "heavy" {
+            std::future::pending::<()>().await;
+        }
+        if title == "closed" {
+            return Err(CLOSED.error().param("shelf", "7"));
+        }
+        let name = format!("{}/books/{}", request.parent, shelved.len());
+        shelved.push(Book { name, title });
+    }
+    Ok(ListBooksResponse { books: shelved })
+}
+
+/// What is asked, in capitals, until somebody is rude.
+fn converse(mut asked: Messages<Text>, dropped: mpsc::UnboundedSender<()>) -> Messages<Text> {
+    Messages::produce(move |producer| async move {
+        let _presence = Dropped(dropped);
+        while let Some(Text { text }) = asked.try_next().await? {
+            if text == "rude" {
+                return Err(CLOSED.error().param("shelf", "7"));
+            }
+            let text = text.to_uppercase();
+            producer.send(Text { text }).await?;
+        }
+        Ok(())
+    })
 }
 
 /// What came, in brackets.

@@ -342,16 +342,24 @@ impl<'a> Operation<'a, '_> {
         let content = match self.rule.body.as_str() {
             "" => return None,
             "*" if is_raw(self.input.full_name()) => json!({ "*/*": {} }),
-            "*" => json!({ "application/json": { "schema": self.whole() } }),
+            "*" => json!({ self.media_type(): { "schema": self.whole() } }),
             name => {
                 let field = self.input.field(name)?;
                 match field.is_raw() {
                     true => json!({ "*/*": {} }),
-                    false => json!({ "application/json": { "schema": self.types.schema(&field) } }),
+                    false => json!({ self.media_type(): { "schema": self.types.schema(&field) } }),
                 }
             }
         };
         Some(json!({ "required": false, "content": content }))
+    }
+
+    /// Of a body that is a stream, each line holds one JSON document of the schema.
+    fn media_type(&self) -> &'static str {
+        match self.method.client_streaming {
+            true => "application/x-ndjson",
+            false => "application/json",
+        }
     }
 
     /// The message without what the path gives.

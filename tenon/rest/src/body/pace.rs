@@ -18,7 +18,7 @@ const BYTES_PER_SECOND_MIN: u64 = 512;
 /// How long one body has kept us waiting. Only waiting counts: while nobody reads, the client
 /// cannot be late.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub struct Pace {
     waited: Duration,
     came: u64,
     since: Option<Instant>,
@@ -28,7 +28,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// A piece came, or the end.
-    pub(super) fn came(&mut self, bytes: u64) {
+    pub fn came(&mut self, bytes: u64) {
         if let Some(since) = self.since.take() {
             self.waited += since.elapsed();
         }
@@ -36,7 +36,7 @@ impl Pace {
     }
 
     /// Nothing has come yet. Resolves when the client is too slow.
-    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
         let earned = Duration::from_millis(self.came.saturating_mul(1000) / BYTES_PER_SECOND_MIN);

@@ -2,6 +2,7 @@
 
 //! The operations of the service, a file each.
 
+pub mod converse;
 pub mod create_book;
 pub mod delete_shelf;
 pub mod echo;
@@ -11,6 +12,7 @@ pub mod hidden;
 pub mod list_books;
 pub mod list_titles;
 pub mod read_file;
+pub mod shelve_books;
 pub mod update_book;
 pub mod watch_books;
 pub mod write_file;

@@ -72,6 +72,22 @@ impl rpc::LibraryService for RpcDoor {
         logic::watch_books::watch_books(cx, &self.context, req).await
     }
 
+    async fn shelve_books(
+        &self,
+        cx: &Context,
+        req: tenon::Messages<rpc::CreateBookReq>,
+    ) -> Result<rpc::ListBooksResp> {
+        logic::shelve_books::shelve_books(cx, &self.context, req).await
+    }
+
+    async fn converse(
+        &self,
+        cx: &Context,
+        req: tenon::Messages<rpc::Book>,
+    ) -> Result<tenon::Messages<rpc::Book>> {
+        logic::converse::converse(cx, &self.context, req).await
+    }
+
     async fn read_file(
         &self,
         cx: &Context,

@@ -47,6 +47,20 @@ pub trait LibraryService: Send + Sync + 'static {
         req: ListBooksReq,
     ) -> impl Future<Output = ::tenon::Result<::tenon::Messages<Book>>> + Send;
 
+    /// Puts many books on a shelf.
+    fn shelve_books(
+        &self,
+        cx: &::tenon::Context,
+        req: ::tenon::Messages<CreateBookReq>,
+    ) -> impl Future<Output = ::tenon::Result<ListBooksResp>> + Send;
+
+    /// Answers while it is asked.
+    fn converse(
+        &self,
+        cx: &::tenon::Context,
+        req: ::tenon::Messages<Book>,
+    ) -> impl Future<Output = ::tenon::Result<::tenon::Messages<Book>>> + Send;
+
     /// The pages themselves.
     fn read_file(
         &self,
@@ -111,6 +125,12 @@ pub fn serve<S: LibraryService>(service: S) -> ::tenon::rpc::Service {
         })
         .server_stream(&methods::WATCH_BOOKS, |service, cx, req| async move {
             service.watch_books(&cx, req).await
+        })
+        .client_stream(&methods::SHELVE_BOOKS, |service, cx, req| async move {
+            service.shelve_books(&cx, req).await
+        })
+        .bidi(&methods::CONVERSE, |service, cx, req| async move {
+            service.converse(&cx, req).await
         })
         .unary(&methods::READ_FILE, |service, cx, req| async move {
             service.read_file(&cx, req).await
@@ -236,6 +256,30 @@ impl LibraryService for LibraryClient {
             .await
     }
 
+    async fn shelve_books(
+        &self,
+        cx: &::tenon::Context,
+        req: ::tenon::Messages<CreateBookReq>,
+    ) -> ::tenon::Result<ListBooksResp> {
+        self.inner
+            .client_stream(cx, &methods::SHELVE_BOOKS, req, |service, cx, req| {
+                service.shelve_books(cx, req)
+            })
+            .await
+    }
+
+    async fn converse(
+        &self,
+        cx: &::tenon::Context,
+        req: ::tenon::Messages<Book>,
+    ) -> ::tenon::Result<::tenon::Messages<Book>> {
+        self.inner
+            .bidi(cx, &methods::CONVERSE, req, |service, cx, req| {
+                service.converse(cx, req)
+            })
+            .await
+    }
+
     async fn read_file(
         &self,
         cx: &::tenon::Context,
@@ -331,6 +375,18 @@ trait DynLibraryService: Send + Sync {
         req: ListBooksReq,
     ) -> ::tenon::rpc::BoxFuture<'a, ::tenon::Result<::tenon::Messages<Book>>>;
 
+    fn shelve_books<'a>(
+        &'a self,
+        cx: &'a ::tenon::Context,
+        req: ::tenon::Messages<CreateBookReq>,
+    ) -> ::tenon::rpc::BoxFuture<'a, ::tenon::Result<ListBooksResp>>;
+
+    fn converse<'a>(
+        &'a self,
+        cx: &'a ::tenon::Context,
+        req: ::tenon::Messages<Book>,
+    ) -> ::tenon::rpc::BoxFuture<'a, ::tenon::Result<::tenon::Messages<Book>>>;
+
     fn read_file<'a>(
         &'a self,
         cx: &'a ::tenon::Context,
@@ -417,6 +473,22 @@ impl<S: LibraryService> DynLibraryService for S {
         Box::pin(LibraryService::watch_books(self, cx, req))
     }
 
+    fn shelve_books<'a>(
+        &'a self,
+        cx: &'a ::tenon::Context,
+        req: ::tenon::Messages<CreateBookReq>,
+    ) -> ::tenon::rpc::BoxFuture<'a, ::tenon::Result<ListBooksResp>> {
+        Box::pin(LibraryService::shelve_books(self, cx, req))
+    }
+
+    fn converse<'a>(
+        &'a self,
+        cx: &'a ::tenon::Context,
+        req: ::tenon::Messages<Book>,
+    ) -> ::tenon::rpc::BoxFuture<'a, ::tenon::Result<::tenon::Messages<Book>>> {
+        Box::pin(LibraryService::converse(self, cx, req))
+    }
+
     fn read_file<'a>(
         &'a self,
         cx: &'a ::tenon::Context,
@@ -478,6 +550,8 @@ pub static METHODS: &[&::tenon::rpc::Method] = &[
     &methods::UPDATE_BOOK,
     &methods::LIST_TITLES,
     &methods::WATCH_BOOKS,
+    &methods::SHELVE_BOOKS,
+    &methods::CONVERSE,
     &methods::READ_FILE,
     &methods::WRITE_FILE,
     &methods::DELETE_SHELF,
@@ -507,6 +581,12 @@ pub mod methods {
 
     /// `rpc WatchBooks`
     pub static WATCH_BOOKS: Method = Method::new("/library.v1.LibraryService/WatchBooks");
+
+    /// `rpc ShelveBooks`
+    pub static SHELVE_BOOKS: Method = Method::new("/library.v1.LibraryService/ShelveBooks");
+
+    /// `rpc Converse`
+    pub static CONVERSE: Method = Method::new("/library.v1.LibraryService/Converse");
 
     /// `rpc ReadFile`
     pub static READ_FILE: Method = Method::new("/library.v1.LibraryService/ReadFile");
