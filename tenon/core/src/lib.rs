@@ -31,7 +31,7 @@ pub use lifecycle::Lifecycle;
 pub use live::Live;
 pub use messages::Messages;
 pub use peer::PeerIdentity;
-pub use personal::{Hidden, Personal};
+pub use personal::Personal;
 pub use principal::Principal;
 pub use reload::Reload;
 pub use trace::TraceContext;

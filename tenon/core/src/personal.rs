@@ -4,16 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-/// Stands in a debug print for a value that is not shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Hidden;
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(SHOWN)
-    }
-}
-
+/// What a debug print shows of it.
 const SHOWN: &str = "[personal]";
 
 /// A personal value: a name, a birth date, a number of identity. It cannot be displayed, and its

@@ -2,7 +2,7 @@
 //! function, which takes the REST types; here the messages become those types and back, where
 //! names and types agree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::{
     DescriptorProto, FieldDescriptorProto,
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) struct Conversions<'a> {
     api: &'a Api,
     messages: BTreeMap<String, &'a DescriptorProto>,
+    /// The full names of the fields that no message shows.
+    redacted: &'a BTreeSet<String>,
     /// Struct, message, direction -> whether they agree. Entered before it is known, so that a
     /// type that contains itself is looked at once.
     known: BTreeMap<(String, String, Direction), bool>,
@@ -51,6 +53,7 @@ impl<'a> Conversions<'a> {
         Self {
             api,
             messages,
+            redacted: &proto.redacted,
             known: BTreeMap::new(),
         }
     }
@@ -152,26 +155,39 @@ impl<'a> Conversions<'a> {
             return false;
         };
         self.known.insert(key.clone(), true);
-        let agree = self.fields_agree(item, message, direction);
+        let agree = self.fields_agree(item, full, message, direction);
         self.known.insert(key, agree);
         agree
     }
 
-    fn fields_agree(&mut self, item: &Struct, message: &DescriptorProto, way: Direction) -> bool {
+    fn fields_agree(
+        &mut self,
+        item: &Struct,
+        full: &str,
+        message: &DescriptorProto,
+        way: Direction,
+    ) -> bool {
         if item.fields.len() != message.field.len() {
             return false;
         }
         let names = rest_field_names(item);
         item.fields.iter().zip(names).all(|(field, name)| {
             let wire = message.field.iter().find(|wire| snake(wire.name()) == name);
-            wire.is_some_and(|wire| self.field_agrees(field, wire, way))
+            wire.is_some_and(|wire| {
+                let redacted = self.redacted.contains(&format!("{full}.{}", wire.name()));
+                match (field.personal, redacted) {
+                    (false, false) => self.field_agrees(field, wire, way),
+                    (true, true) => personal_agrees(field, wire),
+                    // Whoever takes a personal value out of its type says so by hand.
+                    _ => false,
+                }
+            })
         })
     }
 
     fn field_agrees(&mut self, field: &Field, wire: &FieldDescriptorProto, way: Direction) -> bool {
         let in_oneof = wire.oneof_index.is_some() && !wire.proto3_optional();
-        // Whoever takes a personal value out of its type says so by hand.
-        if field.boxed || in_oneof || field.personal {
+        if field.boxed || in_oneof {
             return false;
         }
         let list = wire.label() == Label::Repeated;
@@ -269,6 +285,22 @@ fn field_values(item: &Struct, message: &DescriptorProto) -> Vec<String> {
         values.push(format!("{name}: {value}"));
     }
     values
+}
+
+/// Whether a personal value is the same Rust type on both sides: it goes over as it is.
+fn personal_agrees(field: &Field, wire: &FieldDescriptorProto) -> bool {
+    let in_oneof = wire.oneof_index.is_some() && !wire.proto3_optional();
+    match &field.ty {
+        Type::List(item) => {
+            !is_option(field) && wire.label() == Label::Repeated && scalar_agrees(item, wire)
+        }
+        ty => {
+            !in_oneof
+                && wire.label() != Label::Repeated
+                && is_option(field) == wire.proto3_optional()
+                && scalar_agrees(ty, wire)
+        }
+    }
 }
 
 /// Whether a scalar is the same Rust type on both sides.

@@ -8,7 +8,6 @@
 mod check;
 mod contract;
 mod convert;
-mod debug;
 mod docs;
 mod layout;
 mod names;

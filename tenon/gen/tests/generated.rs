@@ -7,11 +7,6 @@
 #[allow(dead_code, unreachable_pub, reason = "in its crate all of it is public")]
 mod rest;
 
-#[path = "cases/redacted/expected/contract/src/gen/rpc.rs"]
-#[rustfmt::skip]
-#[allow(dead_code, unreachable_pub, reason = "in its crate all of it is public")]
-mod rpc;
-
 use std::borrow::Cow;
 
 use rest::{Everything, FromEverywhere, Leaf};
@@ -75,36 +70,6 @@ fn every_type_is_read() {
     assert_eq!(read.deep["a"][0]["b"].name, "d");
     assert_eq!(read.anonymous.inner, "i");
     assert_eq!(read.parent, None);
-}
-
-#[test]
-fn what_a_proto_redacts_is_not_shown() {
-    let canary = || "canary".to_owned();
-    let mut person = rpc::Person {
-        id: "S-1".to_owned(),
-        name: canary(),
-        phone: Some(canary()),
-        addresses: vec![canary()],
-        notes: [(canary(), canary())].into(),
-        sex: rpc::Sex::Female.into(),
-        birth: Some(rpc::Birth { date: canary() }),
-        r#type: canary(),
-        shown: "as it is".to_owned(),
-        contact: Some(rpc::person::Contact::Mail(canary())),
-    };
-    let shown = format!("{person:?}");
-    let expected = "Person { id: \"S-1\", name: [personal], phone: [personal], addresses: [personal], \
-                    notes: [personal], sex: 1, birth: Some(Birth { date: [personal] }), type: [personal], \
-                    shown: \"as it is\", contact: Some(Mail([personal])) }";
-    assert_eq!(shown, expected);
-    let desk = rpc::person::Desk {
-        room: "4".to_owned(),
-        kind: 0,
-    };
-    person.contact = Some(rpc::person::Contact::Desk(desk));
-    let shown = format!("{person:#?}");
-    assert!(shown.contains("room: \"4\""), "{shown}");
-    assert!(!shown.contains("canary"), "{shown}");
 }
 
 #[test]

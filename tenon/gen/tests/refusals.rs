@@ -75,6 +75,46 @@ fn every_route_and_method_needs_a_rule_where_access_is_required() {
 }
 
 #[test]
+fn a_redacted_message_has_no_default_values_and_no_groups() {
+    let found = |field: &str| {
+        let proto = format!(
+            "syntax = \"proto2\";\nmessage M {{\n  optional string name = 1 [debug_redact = true];\n  \
+             {field}\n}}\nservice S {{\n  rpc one(M) returns (M);\n}}\n"
+        );
+        run(&format!("{HEAD}proto = \"a.proto\"\n"), "", &proto).map(drop)
+    };
+    let problem = found("optional int32 size = 2 [default = 7];").unwrap_err();
+    let expected = "the message `M`: the field `size` has a default value";
+    assert!(problem.contains(expected), "{problem}");
+    let problem = found("repeated group Part = 2 { optional int32 size = 3; }").unwrap_err();
+    let expected = "the message `M`: the field `part` is a group";
+    assert!(problem.contains(expected), "{problem}");
+    assert_eq!(found("required int32 size = 2;"), Ok(()));
+}
+
+#[test]
+fn what_is_personal_in_one_contract_only_is_converted_by_hand() {
+    let by_hand = |tag: &str, option: &str| {
+        let api = format!(
+            "type M {{\n    Name string `json:\"name{tag}\"`\n}}\nservice a {{\n    \
+             @handler one\n    post /one (M)\n}}\n"
+        );
+        let proto = format!(
+            "syntax = \"proto3\";\nmessage M {{\n  string name = 1{option};\n}}\n\
+             message E {{}}\nservice S {{\n  rpc one(M) returns (E);\n}}\n"
+        );
+        let toml = format!("{HEAD}api = \"a.api\"\nproto = \"a.proto\"\n");
+        let output = run(&toml, &api, &proto).unwrap();
+        let mut files = output.files.iter();
+        let logic = files.find(|file| file.path == "src/logic/one.rs").unwrap();
+        logic.text.contains("request_from_rpc")
+    };
+    let redact = " [debug_redact = true]";
+    assert!(!by_hand("", "") && !by_hand(",personal", redact));
+    assert!(by_hand(",personal", "") && by_hand("", redact));
+}
+
+#[test]
 fn a_permission_of_an_unknown_method_names_the_nearest() {
     let proto =
         "syntax = \"proto3\";\nmessage M {}\nservice S {\n  rpc getPatients(M) returns (M);\n}\n";

@@ -23,6 +23,7 @@ mod metadata;
 mod method;
 mod observe;
 mod outcome;
+pub mod personal;
 mod reflection;
 mod retry;
 mod server;

@@ -33,9 +33,9 @@ pub use serde;
 /// A JSON value: what `any` is in a contract.
 pub use serde_json::Value as Json;
 pub use tenon_core::{
-    Clock, Code, Context, Entry, Error, Hidden, Lifecycle, Messages, OrInternal, PeerIdentity,
-    Personal, Principal, Result, SystemClock, TraceContext, Violation, catalogue, clock, config,
-    error, reload, secret_file,
+    Clock, Code, Context, Entry, Error, Lifecycle, Messages, OrInternal, PeerIdentity, Personal,
+    Principal, Result, SystemClock, TraceContext, Violation, catalogue, clock, config, error,
+    reload, secret_file,
 };
 
 /// Keys, tokens, passwords and access rules.

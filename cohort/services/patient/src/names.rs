@@ -64,20 +64,20 @@ impl Names {
         rx: &mut Rx,
         ring: &Keyring,
         subject: &Named<'_>,
-    ) -> Result<String> {
+    ) -> Result<Personal<String>> {
         let Some(sealed) = subject.sealed else {
-            return Ok(String::new());
+            return Ok(Personal::default());
         };
         let key = (subject.id.to_owned(), subject.version);
         if let Some(name) = self.opened.get(&key) {
-            return Ok(String::clone(&name));
+            return Ok(String::clone(&name).into());
         }
         let place = place("name", subject.id, subject.person_id);
         let secret = seal::open(rx, ring, place, sealed).await?;
         let name = secret.expose_text()?.to_owned();
         self.opened
             .insert(key, Arc::new(Zeroizing::new(name.clone())));
-        Ok(name)
+        Ok(name.into())
     }
 }
 

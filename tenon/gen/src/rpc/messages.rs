@@ -9,7 +9,7 @@ use tenon_idl::{
     proto::{Position, Proto, is_of_options},
 };
 
-use super::redact;
+use super::redact::{self, Redacted};
 use crate::{
     docs,
     layout::Code,
@@ -60,6 +60,9 @@ impl Messages {
                 let mut file = file.clone();
                 // Services are written here, not by prost.
                 file.service.clear();
+                if file.syntax() == "proto3" {
+                    pack(&mut file.message_type);
+                }
                 (module, file)
             })
             .collect();
@@ -89,6 +92,7 @@ impl Messages {
                 continue;
             };
             let file = syn::parse_file(text).map_err(|error| refuse(error.to_string()))?;
+            check(&file.items).map_err(refuse)?;
             messages.packages.insert(package.to_owned(), file.items);
         }
         Ok(messages)
@@ -224,26 +228,16 @@ impl Messages {
     fn write_item(&self, code: &mut Code, item: &syn::Item) {
         match item {
             syn::Item::Struct(item) => {
-                write_attributes(code, &item.attrs, format!("`message {}`", item.ident));
-                let head = format!("pub struct {} {{", item.ident);
-                code.open(head);
-                for field in &item.fields {
-                    let Some(name) = &field.ident else { continue };
-                    let bare = name.to_string();
-                    write_attributes(
-                        code,
-                        &field.attrs,
-                        format!("`{}`", bare.trim_start_matches("r#")),
-                    );
-                    code.line(format!("pub {name}: {},", type_text(&field.ty)));
+                // Refused in `new` where it has no shape.
+                match Redacted::message(item).ok().flatten() {
+                    Some(redacted) => write_redacted_message(code, item, &redacted),
+                    None => write_message(code, item),
                 }
-                code.close("}");
-                redact::write_struct(code, item);
             }
-            syn::Item::Enum(item) => {
-                write_enum(code, item);
-                redact::write_enum(code, item);
-            }
+            syn::Item::Enum(item) => match Redacted::oneof(item).ok().flatten() {
+                Some(redacted) => write_redacted_oneof(code, item, &redacted),
+                None => write_enum(code, item),
+            },
             syn::Item::Impl(item) => write_impl(code, item),
             syn::Item::Mod(item) => {
                 let message = camel(&item.ident.to_string());
@@ -279,6 +273,111 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Says of repeated fields with options that they are packed, which in proto3 goes without saying:
+/// prost takes any option, as `debug_redact`, for one against it.
+fn pack(messages: &mut [DescriptorProto]) {
+    for message in messages {
+        let options = message
+            .field
+            .iter_mut()
+            .flat_map(|field| &mut field.options);
+        for options in options.filter(|options| options.packed.is_none()) {
+            options.packed = Some(true);
+        }
+        pack(&mut message.nested_type);
+    }
+}
+
+/// Refuses what prost can write and [`Redacted`] cannot.
+fn check(items: &[syn::Item]) -> Result<(), String> {
+    for item in items {
+        match item {
+            syn::Item::Struct(item) => drop(Redacted::message(item)?),
+            syn::Item::Enum(item) => drop(Redacted::oneof(item)?),
+            syn::Item::Mod(item) => {
+                check(
+                    item.content
+                        .as_ref()
+                        .map_or(&[], |(_, items)| items.as_slice()),
+                )?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn write_message(code: &mut Code, item: &syn::ItemStruct) {
+    write_attributes(code, &item.attrs, message_docs(item));
+    code.open(format!("pub struct {} {{", item.ident));
+    for field in &item.fields {
+        let Some(name) = &field.ident else { continue };
+        write_attributes(code, &field.attrs, part_docs(name));
+        code.line(format!("pub {name}: {},", type_text(&field.ty)));
+    }
+    code.close("}");
+}
+
+fn write_redacted_message(code: &mut Code, item: &syn::ItemStruct, redacted: &Redacted) {
+    write_docs(code, &item.attrs, message_docs(item));
+    code.derive(&redacted.derives);
+    code.open(format!("pub struct {} {{", item.ident));
+    for (field, ty) in item.fields.iter().zip(&redacted.types) {
+        let Some(name) = &field.ident else { continue };
+        write_docs(code, &field.attrs, part_docs(name));
+        code.line(format!("pub {name}: {ty},"));
+    }
+    code.close("}");
+    write_shapes(code, "message", &item.ident, redacted);
+    if redacted.functions.is_empty() {
+        return;
+    }
+    code.blank();
+    code.open(format!("impl {} {{", item.ident));
+    for [docs, head, body] in &redacted.functions {
+        code.blank();
+        code.docs(std::slice::from_ref(docs));
+        code.open(head);
+        code.line(body);
+        code.close("}");
+    }
+    code.close("}");
+}
+
+fn write_redacted_oneof(code: &mut Code, item: &syn::ItemEnum, redacted: &Redacted) {
+    write_docs(code, &item.attrs, format!("`oneof {}`", item.ident));
+    code.derive(&redacted.derives);
+    code.open(format!("pub enum {} {{", item.ident));
+    for (variant, ty) in item.variants.iter().zip(&redacted.types) {
+        write_docs(code, &variant.attrs, part_docs(&variant.ident));
+        code.line(format!("{}({ty}),", variant.ident));
+    }
+    code.close("}");
+    write_shapes(code, "oneof", &item.ident, redacted);
+}
+
+/// How it is written and read, in a macro of the runtime.
+fn write_shapes(code: &mut Code, kind: &str, name: &syn::Ident, redacted: &Redacted) {
+    code.blank();
+    code.open(format!("::tenon::rpc::{kind}! {{"));
+    code.open(format!("{name} {{"));
+    for line in &redacted.lines {
+        code.line(line);
+    }
+    code.close("}");
+    code.close("}");
+}
+
+/// What a message without a comment is documented with.
+fn message_docs(item: &syn::ItemStruct) -> String {
+    format!("`message {}`", item.ident)
+}
+
+/// What a field or a variant without a comment is documented with.
+fn part_docs(name: &syn::Ident) -> String {
+    format!("`{}`", name.to_string().trim_start_matches("r#"))
+}
+
 fn write_enum(code: &mut Code, item: &syn::ItemEnum) {
     let oneof = item
         .variants
@@ -288,7 +387,7 @@ fn write_enum(code: &mut Code, item: &syn::ItemEnum) {
     write_attributes(code, &item.attrs, format!("`{kind} {}`", item.ident));
     code.open(format!("pub enum {} {{", item.ident));
     for variant in &item.variants {
-        write_attributes(code, &variant.attrs, format!("`{}`", variant.ident));
+        write_attributes(code, &variant.attrs, part_docs(&variant.ident));
         let mut line = variant.ident.to_string();
         if let syn::Fields::Unnamed(fields) = &variant.fields {
             let types: Vec<String> = fields
@@ -331,11 +430,10 @@ fn write_impl(code: &mut Code, item: &syn::ItemImpl) {
 
 /// Documentation (or `otherwise`), then the other attributes.
 fn write_attributes(code: &mut Code, attributes: &[syn::Attribute], otherwise: String) {
-    let comment: Vec<String> = attributes.iter().filter_map(doc_text).map(plain).collect();
-    code.docs(&docs::lines_or(&comment, otherwise));
+    write_docs(code, attributes, otherwise);
     for attribute in attributes
         .iter()
-        .filter(|attribute| doc_text(attribute).is_none() && !redact::is_mark(attribute))
+        .filter(|attribute| doc_text(attribute).is_none())
     {
         let text = tokens(attribute);
         if let Some(inner) = text
@@ -352,6 +450,11 @@ fn write_attributes(code: &mut Code, attributes: &[syn::Attribute], otherwise: S
             code.line(text);
         }
     }
+}
+
+fn write_docs(code: &mut Code, attributes: &[syn::Attribute], otherwise: String) {
+    let comment: Vec<String> = attributes.iter().filter_map(doc_text).map(plain).collect();
+    code.docs(&docs::lines_or(&comment, otherwise));
 }
 
 fn doc_text(attribute: &syn::Attribute) -> Option<String> {
@@ -446,7 +549,8 @@ fn printed(item: syn::Item) -> String {
     })
 }
 
-fn type_text(ty: &syn::Type) -> String {
+/// A type as rustfmt would have it.
+pub(super) fn type_text(ty: &syn::Type) -> String {
     let alias: syn::Item = syn::parse_quote! { type A = #ty; };
     let text = printed(alias);
     let text = text
@@ -460,7 +564,8 @@ fn type_text(ty: &syn::Type) -> String {
         .replace(", >", ">")
 }
 
-fn tokens(node: &impl quote::ToTokens) -> String {
+/// An attribute as rustfmt would have it.
+pub(super) fn tokens(node: &impl quote::ToTokens) -> String {
     let attribute = node.to_token_stream().to_string();
     // Token text has spaces everywhere; the pretty-printer knows where they belong.
     if attribute.starts_with('#') {

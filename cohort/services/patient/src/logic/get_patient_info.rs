@@ -2,7 +2,7 @@
 
 use cohort_access::{Caller, Permission};
 use patient_contract::rpc;
-use tenon::{Context, Result, store::Rx};
+use tenon::{Context, Personal, Result, store::Rx};
 
 use crate::{ServiceContext, names::Named, shown};
 
@@ -27,7 +27,7 @@ pub async fn get_patient_info(
         };
         svc.db.read(cx, read).await?
     } else {
-        String::new()
+        Personal::default()
     };
     Ok(rpc::GetPatientInfoResp {
         patient: Some(rpc::PatientInfo {

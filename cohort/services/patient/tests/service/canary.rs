@@ -135,7 +135,9 @@ async fn r_34_personal_values_are_in_no_file_log_metric_or_error() {
         trial_id: "T1".to_owned(),
     };
     let told = client.get_patients_by_trial(&cx, req).await.unwrap();
-    assert_eq!(told.patients[0].name, "卡纳莉 Zyxwvut");
+    assert_eq!(told.patients[0].name.expose(), "卡纳莉 Zyxwvut");
+    let shown = format!("{told:?}");
+    assert!(shown.contains("name: [personal]"), "{shown}");
     let folder = house.folder.path();
     house
         .db

@@ -27,7 +27,8 @@ async fn by_trial(
     let told = client
         .get_patients_by_trial(cx, GetPatientsByTrialReq { trial_id })
         .await?;
-    let row = |one: patient_contract::rpc::PatientInfo| (one.id, one.name, one.status);
+    let row =
+        |one: patient_contract::rpc::PatientInfo| (one.id, one.name.into_exposed(), one.status);
     Ok(told.patients.into_iter().map(row).collect())
 }
 
@@ -182,7 +183,7 @@ async fn one_subject_is_told_with_its_name_where_that_may_be_known() {
         let told = told.unwrap();
         let info = told.patient.unwrap();
         assert_eq!(
-            (info.id.as_str(), info.name.as_str(), info.status),
+            (info.id.as_str(), info.name.expose().as_str(), info.status),
             (id.as_str(), name, 0)
         );
         assert_eq!(

@@ -239,28 +239,21 @@ pub mod methods {
 }
 
 /// `message PatientInfo`
-#[derive(Clone, PartialEq, Eq, Hash, ::tenon::prost::Message)]
-#[prost(prost_path = "::tenon::prost")]
-#[prost(skip_debug)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct PatientInfo {
     /// `id`
-    #[prost(string, tag = "1")]
     pub id: String,
     /// `name`
-    #[prost(string, tag = "2")]
-    pub name: String,
+    pub name: ::tenon::Personal<String>,
     /// `status`
-    #[prost(int32, tag = "3")]
     pub status: i32,
 }
 
-impl ::core::fmt::Debug for PatientInfo {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        let mut shown = f.debug_struct("PatientInfo");
-        shown.field("id", &self.id);
-        shown.field("name", &::tenon::Hidden);
-        shown.field("status", &self.status);
-        shown.finish()
+::tenon::rpc::message! {
+    PatientInfo {
+        1 => id: [plain string],
+        2 => name: [plain personal string],
+        3 => status: [plain int32],
     }
 }
 

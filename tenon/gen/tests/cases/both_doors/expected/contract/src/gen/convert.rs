@@ -30,6 +30,9 @@ impl From<rest::Patient> for rpc::Patient {
             visits: value.visits.into_iter().map(Into::into).collect(),
             photo: value.photo.into(),
             nick: value.nick,
+            name: value.name,
+            ward: value.ward,
+            phones: value.phones,
         }
     }
 }

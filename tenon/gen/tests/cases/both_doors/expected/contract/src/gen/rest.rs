@@ -85,6 +85,13 @@ pub struct Patient {
     /// `nick`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nick: Option<String>,
+    /// `name`
+    pub name: ::tenon::Personal<String>,
+    /// `ward`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ward: Option<::tenon::Personal<String>>,
+    /// `phones`
+    pub phones: ::tenon::Personal<Vec<String>>,
 }
 
 /// `type Visit`

@@ -372,27 +372,47 @@ pub mod patient {
     /// Package `patient.v1`.
     pub mod v1 {
         /// 患者
-        #[derive(Clone, PartialEq, ::tenon::prost::Message)]
-        #[prost(prost_path = "::tenon::prost")]
+        #[derive(Debug, Clone, Default, PartialEq)]
         pub struct Patient {
             /// `id`
-            #[prost(string, tag = "1")]
             pub id: String,
             /// `status`
-            #[prost(int32, tag = "2")]
             pub status: i32,
             /// `labels`
-            #[prost(map = "string, string", tag = "3")]
             pub labels: ::std::collections::HashMap<String, String>,
             /// `visits`
-            #[prost(message, repeated, tag = "4")]
             pub visits: Vec<Visit>,
             /// `photo`
-            #[prost(bytes = "vec", tag = "5")]
             pub photo: Vec<u8>,
             /// `nick`
-            #[prost(string, optional, tag = "6")]
             pub nick: Option<String>,
+            /// `name`
+            pub name: ::tenon::Personal<String>,
+            /// `ward`
+            pub ward: Option<::tenon::Personal<String>>,
+            /// `phones`
+            pub phones: ::tenon::Personal<Vec<String>>,
+        }
+
+        ::tenon::rpc::message! {
+            Patient {
+                1 => id: [plain string],
+                2 => status: [plain int32],
+                3 => labels: [map [string] [string]],
+                4 => visits: [repeated message Visit],
+                5 => photo: [plain bytes],
+                6 => nick: [optional string],
+                7 => name: [plain personal string],
+                8 => ward: [optional personal string],
+                9 => phones: [personal repeated string],
+            }
+        }
+
+        impl Patient {
+            /// `nick`, or the default of its type.
+            pub fn nick(&self) -> &str {
+                self.nick.as_deref().unwrap_or_default()
+            }
         }
 
         /// `message Visit`

@@ -101,56 +101,164 @@ pub mod methods {
 }
 
 /// Of all kinds of fields.
-#[derive(Clone, PartialEq, ::tenon::prost::Message)]
-#[prost(prost_path = "::tenon::prost")]
-#[prost(skip_debug)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Person {
     /// `id`
-    #[prost(string, tag = "1")]
     pub id: String,
     /// `name`
-    #[prost(string, tag = "2")]
-    pub name: String,
+    pub name: ::tenon::Personal<String>,
     /// `phone`
-    #[prost(string, optional, tag = "3")]
-    pub phone: Option<String>,
+    pub phone: Option<::tenon::Personal<String>>,
     /// `addresses`
-    #[prost(string, repeated, tag = "4")]
-    pub addresses: Vec<String>,
+    pub addresses: ::tenon::Personal<Vec<String>>,
     /// `notes`
-    #[prost(map = "string, string", tag = "5")]
-    pub notes: ::std::collections::HashMap<String, String>,
+    pub notes: ::tenon::Personal<::std::collections::HashMap<String, String>>,
     /// `sex`
-    #[prost(enumeration = "Sex", tag = "6")]
     pub sex: i32,
     /// `birth`
-    #[prost(message, optional, tag = "7")]
     pub birth: Option<Birth>,
     /// `type`
-    #[prost(string, tag = "10")]
-    pub r#type: String,
+    pub r#type: ::tenon::Personal<String>,
     /// `shown`
-    #[prost(string, tag = "11")]
     pub shown: String,
+    /// `photo`
+    pub photo: ::tenon::Personal<Vec<u8>>,
+    /// `scan`
+    pub scan: Option<::tenon::Personal<Vec<u8>>>,
+    /// `alive`
+    pub alive: ::tenon::Personal<bool>,
+    /// `weight`
+    pub weight: ::tenon::Personal<f64>,
+    /// `height`
+    pub height: Option<::tenon::Personal<f32>>,
+    /// `age`
+    pub age: ::tenon::Personal<i32>,
+    /// `number`
+    pub number: ::tenon::Personal<i64>,
+    /// `house`
+    pub house: ::tenon::Personal<u32>,
+    /// `account`
+    pub account: ::tenon::Personal<u64>,
+    /// `east`
+    pub east: ::tenon::Personal<i32>,
+    /// `north`
+    pub north: ::tenon::Personal<i64>,
+    /// `code`
+    pub code: ::tenon::Personal<u32>,
+    /// `card`
+    pub card: ::tenon::Personal<u64>,
+    /// `level`
+    pub level: ::tenon::Personal<i32>,
+    /// `born`
+    pub born: ::tenon::Personal<i64>,
+    /// `registered`
+    pub registered: ::tenon::Personal<i32>,
+    /// `stated`
+    pub stated: Option<i32>,
+    /// `visits`
+    pub visits: ::tenon::Personal<Vec<i64>>,
+    /// `moves`
+    pub moves: ::tenon::Personal<Vec<i32>>,
+    /// `answers`
+    pub answers: Vec<bool>,
+    /// `sexes`
+    pub sexes: ::tenon::Personal<Vec<i32>>,
+    /// `birthday`
+    pub birthday: Option<::tenon::Personal<Birth>>,
+    /// `births`
+    pub births: ::tenon::Personal<Vec<Birth>>,
+    /// `scans`
+    pub scans: ::tenon::Personal<Vec<Vec<u8>>>,
+    /// `children`
+    pub children: ::tenon::Personal<::std::collections::HashMap<i32, Birth>>,
+    /// `siblings`
+    pub siblings: ::std::collections::HashMap<String, i32>,
+    /// `twin`
+    pub twin: Option<::tenon::Personal<Box<Person>>>,
+    /// `nickname`
+    pub nickname: Option<String>,
+    /// `floor`
+    pub floor: Option<i32>,
     /// `contact`
-    #[prost(oneof = "person::Contact", tags = "8, 9, 12")]
     pub contact: Option<person::Contact>,
+    /// `proof`
+    pub proof: Option<person::Proof>,
 }
 
-impl ::core::fmt::Debug for Person {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        let mut shown = f.debug_struct("Person");
-        shown.field("id", &self.id);
-        shown.field("name", &::tenon::Hidden);
-        shown.field("phone", &::tenon::Hidden);
-        shown.field("addresses", &::tenon::Hidden);
-        shown.field("notes", &::tenon::Hidden);
-        shown.field("sex", &self.sex);
-        shown.field("birth", &self.birth);
-        shown.field("type", &::tenon::Hidden);
-        shown.field("shown", &self.shown);
-        shown.field("contact", &self.contact);
-        shown.finish()
+::tenon::rpc::message! {
+    Person {
+        1 => id: [plain string],
+        2 => name: [plain personal string],
+        3 => phone: [optional personal string],
+        4 => addresses: [personal repeated string],
+        5 => notes: [personal map [string] [string]],
+        6 => sex: [plain enumeration],
+        7 => birth: [optional message Birth],
+        8 | 9 | 12 => contact: [oneof person::Contact],
+        10 => r#type: [plain personal string],
+        11 => shown: [plain string],
+        13 => photo: [plain personal bytes],
+        14 => scan: [optional personal bytes],
+        15 => alive: [plain personal bool],
+        16 => weight: [plain personal double],
+        17 => height: [optional personal float],
+        18 => age: [plain personal int32],
+        19 => number: [plain personal int64],
+        20 => house: [plain personal uint32],
+        21 => account: [plain personal uint64],
+        22 => east: [plain personal sint32],
+        23 => north: [plain personal sint64],
+        24 => code: [plain personal fixed32],
+        25 => card: [plain personal fixed64],
+        26 => level: [plain personal sfixed32],
+        27 => born: [plain personal sfixed64],
+        28 => registered: [plain personal enumeration],
+        29 => stated: [optional enumeration],
+        30 => visits: [personal packed int64],
+        31 => moves: [personal repeated sint32],
+        32 => answers: [packed bool],
+        33 => sexes: [personal packed enumeration],
+        34 => birthday: [optional personal message Birth],
+        35 => births: [personal repeated message Birth],
+        36 => scans: [personal repeated bytes],
+        37 => children: [personal map [int32] [message Birth]],
+        38 => siblings: [map [string] [enumeration]],
+        39 => twin: [optional personal message Box<Person>],
+        40 => nickname: [optional string],
+        41 => floor: [optional int32],
+        42 | 43 | 44 => proof: [oneof person::Proof],
+    }
+}
+
+impl Person {
+    /// `sex`, or the first of its enum where it is none of them.
+    pub fn sex(&self) -> Sex {
+        Sex::try_from(self.sex).unwrap_or_default()
+    }
+
+    /// Sets `sex`.
+    pub fn set_sex(&mut self, value: Sex) {
+        self.sex = value.into();
+    }
+
+    /// `stated`, or the first of its enum where it is none of them.
+    pub fn stated(&self) -> Sex {
+        Sex::try_from(self.stated.unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// Sets `stated`.
+    pub fn set_stated(&mut self, value: Sex) {
+        self.stated = Some(value.into());
+    }
+
+    /// `nickname`, or the default of its type.
+    pub fn nickname(&self) -> &str {
+        self.nickname.as_deref().unwrap_or_default()
+    }
+
+    /// `floor`, or the default of its type.
+    pub fn floor(&self) -> i32 {
+        self.floor.unwrap_or_default()
     }
 }
 
@@ -203,9 +311,234 @@ pub mod person {
     }
 
     /// `oneof Contact`
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    pub enum Contact {
+        /// `Mail`
+        Mail(::tenon::Personal<String>),
+        /// `Desk`
+        Desk(Desk),
+        /// Shown, although its name is a word of Rust.
+        Self_(bool),
+    }
+
+    ::tenon::rpc::oneof! {
+        Contact {
+            8 => Mail: [personal string],
+            9 => Desk: [message Desk],
+            12 => Self_: [bool],
+        }
+    }
+
+    /// `oneof Proof`
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum Proof {
+        /// `Guardian`
+        Guardian(Box<super::Person>),
+        /// `Passport`
+        Passport(::tenon::Personal<u64>),
+        /// `Certificate`
+        Certificate(::tenon::Personal<super::Birth>),
+    }
+
+    ::tenon::rpc::oneof! {
+        Proof {
+            42 => Guardian: [message Box<super::Person>],
+            43 => Passport: [personal uint64],
+            44 => Certificate: [personal message super::Birth],
+        }
+    }
+}
+
+/// Hides all that it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Birth {
+    /// `date`
+    pub date: ::tenon::Personal<String>,
+}
+
+::tenon::rpc::message! {
+    Birth {
+        1 => date: [plain personal string],
+    }
+}
+
+/// As a person, and hides nothing: the two are the same on the wire.
+#[derive(Clone, PartialEq, ::tenon::prost::Message)]
+#[prost(prost_path = "::tenon::prost")]
+pub struct Plain {
+    /// `id`
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// `name`
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// `phone`
+    #[prost(string, optional, tag = "3")]
+    pub phone: Option<String>,
+    /// `addresses`
+    #[prost(string, repeated, tag = "4")]
+    pub addresses: Vec<String>,
+    /// `notes`
+    #[prost(map = "string, string", tag = "5")]
+    pub notes: ::std::collections::HashMap<String, String>,
+    /// `sex`
+    #[prost(enumeration = "Sex", tag = "6")]
+    pub sex: i32,
+    /// `birth`
+    #[prost(message, optional, tag = "7")]
+    pub birth: Option<PlainBirth>,
+    /// `type`
+    #[prost(string, tag = "10")]
+    pub r#type: String,
+    /// `shown`
+    #[prost(string, tag = "11")]
+    pub shown: String,
+    /// `photo`
+    #[prost(bytes = "vec", tag = "13")]
+    pub photo: Vec<u8>,
+    /// `scan`
+    #[prost(bytes = "vec", optional, tag = "14")]
+    pub scan: Option<Vec<u8>>,
+    /// `alive`
+    #[prost(bool, tag = "15")]
+    pub alive: bool,
+    /// `weight`
+    #[prost(double, tag = "16")]
+    pub weight: f64,
+    /// `height`
+    #[prost(float, optional, tag = "17")]
+    pub height: Option<f32>,
+    /// `age`
+    #[prost(int32, tag = "18")]
+    pub age: i32,
+    /// `number`
+    #[prost(int64, tag = "19")]
+    pub number: i64,
+    /// `house`
+    #[prost(uint32, tag = "20")]
+    pub house: u32,
+    /// `account`
+    #[prost(uint64, tag = "21")]
+    pub account: u64,
+    /// `east`
+    #[prost(sint32, tag = "22")]
+    pub east: i32,
+    /// `north`
+    #[prost(sint64, tag = "23")]
+    pub north: i64,
+    /// `code`
+    #[prost(fixed32, tag = "24")]
+    pub code: u32,
+    /// `card`
+    #[prost(fixed64, tag = "25")]
+    pub card: u64,
+    /// `level`
+    #[prost(sfixed32, tag = "26")]
+    pub level: i32,
+    /// `born`
+    #[prost(sfixed64, tag = "27")]
+    pub born: i64,
+    /// `registered`
+    #[prost(enumeration = "Sex", tag = "28")]
+    pub registered: i32,
+    /// `stated`
+    #[prost(enumeration = "Sex", optional, tag = "29")]
+    pub stated: Option<i32>,
+    /// `visits`
+    #[prost(int64, repeated, tag = "30")]
+    pub visits: Vec<i64>,
+    /// `moves`
+    #[prost(sint32, repeated, packed = "false", tag = "31")]
+    pub moves: Vec<i32>,
+    /// `answers`
+    #[prost(bool, repeated, tag = "32")]
+    pub answers: Vec<bool>,
+    /// `sexes`
+    #[prost(enumeration = "Sex", repeated, tag = "33")]
+    pub sexes: Vec<i32>,
+    /// `birthday`
+    #[prost(message, optional, tag = "34")]
+    pub birthday: Option<PlainBirth>,
+    /// `births`
+    #[prost(message, repeated, tag = "35")]
+    pub births: Vec<PlainBirth>,
+    /// `scans`
+    #[prost(bytes = "vec", repeated, tag = "36")]
+    pub scans: Vec<Vec<u8>>,
+    /// `children`
+    #[prost(map = "int32, message", tag = "37")]
+    pub children: ::std::collections::HashMap<i32, PlainBirth>,
+    /// `siblings`
+    #[prost(map = "string, enumeration(Sex)", tag = "38")]
+    pub siblings: ::std::collections::HashMap<String, i32>,
+    /// `twin`
+    #[prost(message, optional, boxed, tag = "39")]
+    pub twin: Option<Box<Plain>>,
+    /// `nickname`
+    #[prost(string, optional, tag = "40")]
+    pub nickname: Option<String>,
+    /// `floor`
+    #[prost(int32, optional, tag = "41")]
+    pub floor: Option<i32>,
+    /// `contact`
+    #[prost(oneof = "plain::Contact", tags = "8, 9, 12")]
+    pub contact: Option<plain::Contact>,
+    /// `proof`
+    #[prost(oneof = "plain::Proof", tags = "42, 43, 44")]
+    pub proof: Option<plain::Proof>,
+}
+
+/// Types inside the message `Plain`.
+pub mod plain {
+    /// Inside a message that hides, and hides nothing itself.
+    #[derive(Clone, PartialEq, Eq, Hash, ::tenon::prost::Message)]
+    #[prost(prost_path = "::tenon::prost")]
+    pub struct Desk {
+        /// `room`
+        #[prost(string, tag = "1")]
+        pub room: String,
+        /// `kind`
+        #[prost(enumeration = "desk::Kind", tag = "2")]
+        pub kind: i32,
+    }
+
+    /// Types inside the message `Desk`.
+    pub mod desk {
+        /// `enum Kind`
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::tenon::prost::Enumeration,
+        )]
+        #[prost(prost_path = "::tenon::prost")]
+        #[repr(i32)]
+        pub enum Kind {
+            /// `Open`
+            Open = 0,
+        }
+
+        impl Kind {
+            /// String value of the enum field names used in the ProtoBuf definition.
+            ///
+            /// The values are not transformed in any way and thus are considered stable
+            /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+            pub fn as_str_name(&self) -> &'static str {
+                match self {
+                    Self::Open => "KIND_OPEN",
+                }
+            }
+
+            /// Creates an enum from field names used in the ProtoBuf definition.
+            pub fn from_str_name(value: &str) -> Option<Self> {
+                match value {
+                    "KIND_OPEN" => Some(Self::Open),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// `oneof Contact`
     #[derive(Clone, PartialEq, Eq, Hash, ::tenon::prost::Oneof)]
     #[prost(prost_path = "::tenon::prost")]
-    #[prost(skip_debug)]
     pub enum Contact {
         /// `Mail`
         #[prost(string, tag = "8")]
@@ -218,33 +551,29 @@ pub mod person {
         Self_(bool),
     }
 
-    impl ::core::fmt::Debug for Contact {
-        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-            match self {
-                Self::Mail(_) => f.debug_tuple("Mail").field(&::tenon::Hidden).finish(),
-                Self::Desk(value) => f.debug_tuple("Desk").field(value).finish(),
-                Self::Self_(value) => f.debug_tuple("Self_").field(value).finish(),
-            }
-        }
+    /// `oneof Proof`
+    #[derive(Clone, PartialEq, ::tenon::prost::Oneof)]
+    #[prost(prost_path = "::tenon::prost")]
+    pub enum Proof {
+        /// `Guardian`
+        #[prost(message, tag = "42")]
+        Guardian(Box<super::Plain>),
+        /// `Passport`
+        #[prost(uint64, tag = "43")]
+        Passport(u64),
+        /// `Certificate`
+        #[prost(message, tag = "44")]
+        Certificate(super::PlainBirth),
     }
 }
 
-/// Hides all that it has.
+/// As a birth, and hides nothing.
 #[derive(Clone, PartialEq, Eq, Hash, ::tenon::prost::Message)]
 #[prost(prost_path = "::tenon::prost")]
-#[prost(skip_debug)]
-pub struct Birth {
+pub struct PlainBirth {
     /// `date`
     #[prost(string, tag = "1")]
     pub date: String,
-}
-
-impl ::core::fmt::Debug for Birth {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        let mut shown = f.debug_struct("Birth");
-        shown.field("date", &::tenon::Hidden);
-        shown.finish()
-    }
 }
 
 /// `enum Sex`
