@@ -365,6 +365,11 @@ impl Gateway {
         self.inner.table.load().rows()
     }
 
+    /// The `grpc` upstreams as they are now, as clients are shown: layers, settings, instances.
+    pub fn clients(&self) -> Vec<Value> {
+        self.inner.table.load().clients()
+    }
+
     /// A router of the gateway alone.
     pub fn router(&self) -> Router {
         Router::new().fallback_service(self.clone())

@@ -144,6 +144,7 @@ impl Table {
         if let Some(door) = &self.door {
             door.put_in_force();
         }
+        self.standing.values().for_each(Standing::begin);
         let Some(metrics) = metrics else { return };
         metrics.keep_breakers(SERVICE, |route| {
             self.places.iter().any(|place| &*place.name == route)
@@ -239,6 +240,13 @@ impl Table {
         let forwards = self.forwards.iter();
         let forwards = forwards.filter_map(|one| with(one.place, &|it| rows::forward(one, it)));
         calls.chain(forwards).collect()
+    }
+
+    /// The `grpc` upstreams as clients: their layers and instances.
+    pub(crate) fn clients(&self) -> Vec<Value> {
+        let channels = self.standing.values().filter_map(Standing::channel);
+        let rows = channels.map(|channel| serde_json::to_value(channel.row()));
+        rows.filter_map(Result::ok).collect()
     }
 
     /// Upstreams whose instances were never told yet, with what stands in the way.

@@ -82,12 +82,14 @@ pub async fn edge(config: EdgeConfig) -> Result<Process, StartError> {
     }
     let router = gateway.router();
     let (shown, known, found) = (gateway.clone(), gateway.clone(), gateway.clone());
+    let called = gateway.clone();
     crate::followed::gateway(&runtime.reload, gateway.clone());
     let cx = background_context(&runtime.life);
     Ok(Process::new(runtime)
         .rest(&config.name, config.rest, router)
         .admin(config.admin)
         .changing_routes(move || shown.routes())
+        .clients(move || called.clients())
         .probe("contracts", move || std::future::ready(known.ready()))
         .probe("upstreams", move || std::future::ready(found.found()))
         .background("contracts", gateway.keep_reflected(cx)))

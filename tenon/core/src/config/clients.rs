@@ -87,6 +87,20 @@ impl ClientConfig {
         }
     }
 
+    /// Only where the service is and how it is connected to; how it is called is at its default.
+    #[must_use]
+    pub fn place(&self) -> Self {
+        Self {
+            endpoints: self.endpoints.clone(),
+            dns: self.dns.clone(),
+            etcd: self.etcd.clone(),
+            kubernetes: self.kubernetes.clone(),
+            tls: self.tls.clone(),
+            plaintext: self.plaintext,
+            ..Self::default()
+        }
+    }
+
     /// The one source that is given for the client `name`.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use tenon_net::{
 };
 use tenon_resilience::{Criticality, Place};
 use tenon_rest::ByMethod;
-use tenon_rpc::{Channel, Door, Method};
+use tenon_rpc::{Channel, Door, Method, Named, check_methods};
 
 use super::{
     Parts, Table,
@@ -48,6 +48,10 @@ impl Builder<'_> {
         }
         if http.timeout.is_zero() {
             return Err(self.refused("a timeout of zero would refuse every request"));
+        }
+        if !http.timeouts.0.is_empty() || !http.retry.methods.is_empty() {
+            let problem = "timeouts and retry.methods name methods of a grpc contract; of http write `timeout` at a route";
+            return Err(self.refused(problem));
         }
         self.check(http)?;
         let (source, before) = self.before("http", http);
@@ -104,13 +108,38 @@ impl Builder<'_> {
         };
         match contract {
             Some(contract) => {
+                self.check_methods(grpc, &contract)?;
                 let backend = Backend::Remote(channel.clone());
-                self.open(backend, grpc.timeout, &contract, table)?;
+                self.open(backend, grpc, &contract, table)?;
             }
             None => table.waiting.push(self.name.to_owned()),
         }
-        self.stand(Standing::new(source, Way::Grpc(channel, instances)), table);
+        let methods = table
+            .calls
+            .rules()
+            .filter(|call| call.way.upstream == self.name);
+        let methods = methods.map(|call| call.method).collect();
+        let standing = Standing::new(source, Way::Grpc(channel, instances));
+        self.stand(standing.called(grpc.clone(), methods), table);
         Ok(())
+    }
+
+    /// Holds the methods that the settings name against the contract.
+    fn check_methods(
+        &self,
+        grpc: &ClientConfig,
+        contract: &DescriptorPool,
+    ) -> Result<(), ConfigError> {
+        let services = contract.services();
+        let methods: Vec<_> = services
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+            .collect();
+        let named = methods.iter().map(|method| Named {
+            name: method.name(),
+            is_idempotent: is_idempotent(method),
+        });
+        check_methods(grpc, &named.collect::<Vec<_>>())
+            .map_err(|problem| self.refused(&format!("grpc.{problem}")))
     }
 
     /// The methods of a contract that this process serves itself. The door has the time.
@@ -120,13 +149,17 @@ impl Builder<'_> {
         contract: &DescriptorPool,
         table: &mut Table,
     ) -> Result<(), ConfigError> {
-        self.open(Backend::Local(door), LONGEST, contract, table)
+        let config = ClientConfig {
+            timeout: LONGEST,
+            ..ClientConfig::default()
+        };
+        self.open(Backend::Local(door), &config, contract, table)
     }
 
     fn open(
         &self,
         backend: Backend,
-        timeout: Duration,
+        config: &ClientConfig,
         contract: &DescriptorPool,
         table: &mut Table,
     ) -> Result<(), ConfigError> {
@@ -134,7 +167,7 @@ impl Builder<'_> {
         if !self.upstream.routes.is_empty() {
             return Err(self.refused("routes are for http; the paths of grpc are in its contract"));
         }
-        let way = Arc::new(self.way(backend, timeout).map_err(refused)?);
+        let way = Arc::new(self.way(backend, config.timeout).map_err(refused)?);
         let opened = contract::open(contract, &self.upstream.transcode).map_err(refused)?;
         if opened.is_empty() {
             let problem =
@@ -155,11 +188,13 @@ impl Builder<'_> {
                 method,
                 way: way.clone(),
                 metrics,
+                named_time: config.timeouts.0.get(method.name()).copied(),
                 place: 0,
             };
             call.place = table.stand(Place {
                 name: call.name().into(),
                 criticality: Criticality::Normal,
+                // Who streams may stop whenever it likes: its end is no failure of the route.
                 time: call.time().filter(|_| !call.is_stream()),
                 places: None,
             });
@@ -210,8 +245,9 @@ impl Builder<'_> {
     /// The text of a source, and what the table before has of this upstream: whether it is of the
     /// same source, and the way there.
     fn before(&self, kind: &str, config: &ClientConfig) -> (String, Option<(bool, &Way)>) {
-        // Secrets are not in it: a changed password alone is used at the next start.
-        let source = format!("{kind} {config:?}");
+        // Secrets are not in it: a changed password alone is used at the next start. How calls are
+        // made is not either: it changes under a way that stays.
+        let source = format!("{kind} {:?}", config.place());
         let before = self.parts.before;
         let standing = before.and_then(|table| table.standing.get(self.name));
         let before = standing.map(|standing| (standing.source == source, &standing.way));

@@ -6,8 +6,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
+use tenon_core::config::ClientConfig;
 use tenon_discovery::{Instances, Status};
-use tenon_rpc::Channel;
+use tenon_rpc::{Channel, Method};
 use tenon_telemetry::Metrics;
 
 use crate::{
@@ -19,6 +20,8 @@ use crate::{
 pub(super) struct Standing {
     pub(super) source: String,
     pub(super) way: Way,
+    /// How its methods are called, and which they are, where it is `grpc`.
+    called: Option<(ClientConfig, Vec<&'static Method>)>,
     is_shown: Arc<AtomicBool>,
 }
 
@@ -41,7 +44,22 @@ impl Standing {
         Self {
             source,
             way,
+            called: None,
             is_shown: Arc::default(),
+        }
+    }
+
+    /// The same whose methods are called so, once the table is used.
+    pub(super) fn called(mut self, config: ClientConfig, methods: Vec<&'static Method>) -> Self {
+        self.called = Some((config, methods));
+        self
+    }
+
+    /// The table is used from now on: the connections stay, and calls are made as it says.
+    pub(super) fn begin(&self) {
+        if let (Some(channel), Some((config, methods))) = (self.channel(), &self.called) {
+            channel.remember(methods);
+            channel.change(config);
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) method: &'static Method,
     pub(crate) way: Arc<Way>,
     pub(crate) metrics: Option<ByMethod>,
+    /// How long it may take, where that is said of its method by name.
+    pub(crate) named_time: Option<Duration>,
     /// The number of its guard in the table.
     pub(crate) place: usize,
 }
@@ -85,10 +87,11 @@ impl Call {
         }
     }
 
-    /// How long it may take. Only its caller ends a stream, and of a door in this process the
-    /// door itself.
+    /// How long it may take. Only its caller ends a stream for which no time is said, and of a
+    /// door in this process the door itself.
     pub(crate) fn time(&self) -> Option<Duration> {
-        Some(self.way.timeout).filter(|time| !self.streams() && *time < LONGEST)
+        let general = || Some(self.way.timeout).filter(|time| !self.streams() && *time < LONGEST);
+        self.named_time.or_else(general)
     }
 
     /// The longest that it may take when its caller asks for nothing shorter.

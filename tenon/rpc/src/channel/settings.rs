@@ -57,6 +57,15 @@ impl Channel {
         })
     }
 
+    /// Puts a section in force that somebody else has checked; see [`Prepared::put_in_force`].
+    pub fn change(&self, new: &ClientConfig) {
+        let prepared = Prepared {
+            channel: self.clone(),
+            config: new.clone(),
+        };
+        prepared.put_in_force();
+    }
+
     /// The methods of its contract, as far as they are known.
     pub(super) fn contract(&self) -> Arc<[&'static Method]> {
         self.lock_contract().clone()
@@ -80,15 +89,15 @@ impl Prepared {
     /// the instances stay.
     pub fn put_in_force(self) {
         let inner = &*self.channel.inner;
-        let old = inner.config.load();
+        let new = self.config;
         inner.config.store(ClientConfig {
-            endpoints: old.endpoints.clone(),
-            dns: old.dns.clone(),
-            etcd: old.etcd.clone(),
-            kubernetes: old.kubernetes.clone(),
-            tls: old.tls.clone(),
-            plaintext: old.plaintext,
-            ..self.config
+            timeout: new.timeout,
+            timeouts: new.timeouts,
+            balancer: new.balancer,
+            retry: new.retry,
+            breaker: new.breaker,
+            adaptive_limit: new.adaptive_limit,
+            ..inner.config.load().place()
         });
         inner.retries.budget_changed();
         inner.pool.policy_changed();
