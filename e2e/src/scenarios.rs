@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_json;
 mod canary;
 mod crash;
+mod discovered;
 mod disk;
 mod fuzz;
 mod leaving;
@@ -65,6 +66,8 @@ scenarios! {
     neighbours::a_neighbour_that_is_down_is_told_and_nothing_is_stored,
     neighbours::a_neighbour_that_stands_still_is_answered_for_by_the_deadline,
     neighbours::what_does_not_need_a_dead_service_goes_on,
+    discovered::through_etcd_instances_come_and_go_and_no_call_fails,
+    discovered::through_kubernetes_instances_come_and_go_and_no_call_fails,
     rolling::a_retrying_client_loses_nothing_while_each_process_is_restarted,
     crash::r_01_what_was_acknowledged_before_a_kill_is_there_exactly_once,
     disk::r_01_a_full_disk_is_told_and_nothing_is_lost,

@@ -58,6 +58,17 @@ impl Arrangement {
     }
 }
 
+/// How the processes learn where the others are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Neighbours {
+    /// By fixed addresses.
+    Fixed,
+    /// They register in the etcd at this `host:port`, and look there.
+    InEtcd(String),
+    /// Whoever calls `trial` asks the API server at this URL; the others have fixed addresses.
+    InKubernetes(String),
+}
+
 /// How much the processes tell of themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Talk {
@@ -72,6 +83,7 @@ enum Talk {
 pub(crate) struct World {
     arrangement: Arrangement,
     talk: Talk,
+    neighbours: Neighbours,
     folder: TempDir,
     data: PathBuf,
     ports: Ports,
@@ -88,7 +100,16 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         process::private_folder(&data);
-        Self::start_in(arrangement, folder, data, Talk::Usual).await
+        Self::start_in(arrangement, (folder, data), Talk::Usual, Neighbours::Fixed).await
+    }
+
+    /// Starts a platform of its own as separate processes that find each other so.
+    pub(crate) async fn start_finding(neighbours: Neighbours) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        process::private_folder(&data);
+        let split = Arrangement::SeparateProcesses;
+        Self::start_in(split, (folder, data), Talk::Usual, neighbours).await
     }
 
     /// Starts a platform of its own whose processes log all that they can, and send their spans to
@@ -97,19 +118,21 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         process::private_folder(&data);
-        Self::start_in(arrangement, folder, data, Talk::All { collector }).await
+        let talk = Talk::All { collector };
+        Self::start_in(arrangement, (folder, data), talk, Neighbours::Fixed).await
     }
 
     /// Starts a platform of its own on this data folder.
     pub(crate) async fn start_on(arrangement: Arrangement, data: PathBuf) -> Self {
-        Self::start_in(arrangement, tempfile::tempdir().unwrap(), data, Talk::Usual).await
+        let folder = (tempfile::tempdir().unwrap(), data);
+        Self::start_in(arrangement, folder, Talk::Usual, Neighbours::Fixed).await
     }
 
     async fn start_in(
         arrangement: Arrangement,
-        folder: TempDir,
-        data: PathBuf,
+        (folder, data): (TempDir, PathBuf),
         talk: Talk,
+        neighbours: Neighbours,
     ) -> Self {
         for name in ["logs", "etc"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
@@ -117,6 +140,7 @@ impl World {
         let world = Self {
             arrangement,
             talk,
+            neighbours,
             folder,
             data,
             ports: Ports::free(),
@@ -133,7 +157,8 @@ impl World {
                     "log: {{ level: trace, repeatsMax: 0 }}\ntraces: {{ endpoint: {collector} }}\n"
                 ),
             };
-            config::write(&world.ports, &world.data(), &world.etc(), &more);
+            let (data, etc) = (world.data(), world.etc());
+            config::write(&world.ports, &data, &etc, &world.neighbours, &more);
         }
         for name in arrangement.processes() {
             world.launch(name).await;
@@ -179,6 +204,36 @@ impl World {
     /// The address that clients use.
     pub(crate) fn gateway(&self) -> String {
         self.ports.rest("gateway")
+    }
+
+    /// A second instance of `trial` that begins with what the first one has stored: `trial_2`. Both
+    /// run afterwards, each on its own data, so that they give the same answers for as long as
+    /// nobody writes.
+    pub(crate) async fn double_trial(&self) {
+        let second = self.data().join("second");
+        process::private_folder(&second);
+        self.stop("trial").await;
+        for entry in std::fs::read_dir(self.data()).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_owned();
+            if name.to_str().unwrap().starts_with("trial.db") {
+                std::fs::copy(&path, second.join(name)).unwrap();
+            }
+        }
+        self.launch("trial").await;
+        self.launch("trial_2").await;
+    }
+
+    /// What the admin server of a process shows of its client `name`.
+    pub(crate) async fn client_of(&self, process: &str, name: &str) -> Value {
+        let (status, text) = self
+            .client
+            .plain(&self.ports.admin(process), "/clients")
+            .await;
+        assert_eq!(status, 200, "/clients of {process}");
+        let clients: Vec<Value> = serde_json::from_slice(&text).unwrap();
+        let client = clients.into_iter().find(|client| client["client"] == name);
+        client.unwrap_or_else(|| panic!("{process} has no client {name}"))
     }
 
     /// The names of all processes.

@@ -7,8 +7,6 @@
     reason = "helpers of a test fail it as its assertions do, and say what they skip"
 )]
 
-#[path = "support/etcd.rs"]
-mod etcd;
 #[path = "support/proxy.rs"]
 mod proxy;
 #[path = "support/seen.rs"]
@@ -22,12 +20,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd::{Etcd, at};
 use proxy::Proxy;
 use seen::{addresses, until};
 use source::status;
 use tenon_core::config::{ClientConfig, ClientTlsConfig, EtcdConfig, RegistrationConfig};
 use tenon_discovery::{Announced, Instances, Registration, Standing, follow, register};
+use tenon_test::etcd::{self, Etcd, at};
 
 const ONE: &str = "127.0.0.1:4101";
 const TWO: &str = "127.0.0.1:4102";

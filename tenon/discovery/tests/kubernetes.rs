@@ -6,8 +6,6 @@
     reason = "helpers of a test fail it as its assertions do"
 )]
 
-#[path = "support/api_server.rs"]
-mod api_server;
 #[path = "support/seen.rs"]
 mod seen;
 #[path = "support/status.rs"]
@@ -15,11 +13,11 @@ mod source;
 
 use std::time::{Duration, Instant};
 
-use api_server::{ApiServer, Pod, slice};
 use seen::{addresses, until};
 use source::status;
 use tenon_core::config::{ClientConfig, KubernetesConfig, PortName};
 use tenon_discovery::{Instances, follow};
+use tenon_test::api_server::{ApiServer, Pod, slice};
 
 fn place(server: &ApiServer) -> KubernetesConfig {
     KubernetesConfig {

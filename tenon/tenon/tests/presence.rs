@@ -7,8 +7,6 @@
     reason = "helpers of a test fail it as its assertions do, and say what they skip"
 )]
 
-#[path = "../../discovery/tests/support/etcd.rs"]
-mod etcd;
 #[path = "../../discovery/tests/support/seen.rs"]
 mod seen;
 
@@ -20,13 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd::Etcd;
 use seen::{addresses, until};
 use tenon::{
     App, Context, Json, Process, Request, Result, Runtime, catalogue,
     config::{AdminConfig, ClientConfig, RegistrationConfig, RestConfig},
     discovery::{Instances, follow},
 };
+use tenon_test::etcd::{self, Etcd};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

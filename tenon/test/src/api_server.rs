@@ -1,6 +1,11 @@
 //! An API server as far as EndpointSlices go: lists in pages, watches from a version with
 //! bookmarks, and the faults of a real one. HTTP by hand, so that it shares no code with the client.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what tests stand on fails them as their assertions do"
+)]
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -17,14 +22,16 @@ use tokio::{
 };
 
 /// A pod as an endpoint.
-pub(crate) struct Pod {
+#[derive(Debug, Clone)]
+pub struct Pod {
     address: String,
     ready: bool,
     terminating: bool,
 }
 
 impl Pod {
-    pub(crate) fn ready(address: &str) -> Self {
+    /// It is ready.
+    pub fn ready(address: &str) -> Self {
         Self {
             address: address.to_owned(),
             ready: true,
@@ -32,7 +39,8 @@ impl Pod {
         }
     }
 
-    pub(crate) fn unready(address: &str) -> Self {
+    /// It is not ready yet.
+    pub fn unready(address: &str) -> Self {
         Self {
             ready: false,
             ..Self::ready(address)
@@ -40,7 +48,7 @@ impl Pod {
     }
 
     /// On its way out, as a service with `publishNotReadyAddresses` shows it.
-    pub(crate) fn terminating(address: &str) -> Self {
+    pub fn terminating(address: &str) -> Self {
         Self {
             terminating: true,
             ..Self::ready(address)
@@ -49,7 +57,12 @@ impl Pod {
 }
 
 /// A slice of the service `trial` with a gRPC and a REST port.
-pub(crate) fn slice(name: &str, pods: &[Pod]) -> Value {
+pub fn slice(name: &str, pods: &[Pod]) -> Value {
+    slice_on(name, 9102, 8102, pods)
+}
+
+/// The same whose pods have these ports.
+pub fn slice_on(name: &str, grpc: u16, rest: u16, pods: &[Pod]) -> Value {
     let endpoints: Vec<_> = pods
         .iter()
         .map(|pod| {
@@ -69,14 +82,15 @@ pub(crate) fn slice(name: &str, pods: &[Pod]) -> Value {
         "addressType": "IPv4",
         "endpoints": endpoints,
         "ports": [
-            { "name": "grpc", "port": 9102, "protocol": "TCP" },
-            { "name": "rest", "port": 8102, "protocol": "TCP" },
+            { "name": "grpc", "port": grpc, "protocol": "TCP" },
+            { "name": "rest", "port": rest, "protocol": "TCP" },
         ],
     })
 }
 
+/// An API server that knows the slices of the service `trial` in the namespace `cohort`.
 #[derive(Clone)]
-pub(crate) struct ApiServer {
+pub struct ApiServer {
     url: String,
     state: Arc<State>,
 }
@@ -106,7 +120,8 @@ struct Store {
 }
 
 impl ApiServer {
-    pub(crate) async fn start() -> Self {
+    /// One without slices.
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
@@ -140,11 +155,13 @@ impl ApiServer {
         Self { url, state }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it is.
+    pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    pub(crate) fn put(&self, mut slice: Value) {
+    /// Adds a slice, or replaces the one of its name.
+    pub fn put(&self, mut slice: Value) {
         let mut store = self.state.store.lock().unwrap();
         self.change(|version| {
             slice["metadata"]["resourceVersion"] = version.to_string().into();
@@ -155,7 +172,8 @@ impl ApiServer {
         });
     }
 
-    pub(crate) fn delete(&self, name: &str) {
+    /// Takes a slice away.
+    pub fn delete(&self, name: &str) {
         let mut store = self.state.store.lock().unwrap();
         self.change(|version| {
             let mut slice = store.slices.remove(name).unwrap();
@@ -166,7 +184,7 @@ impl ApiServer {
 
     /// Changes a slice in a way that no watch tells: the versions up to it are gone. Running
     /// watches are told so (`within`), or end so that the next one is refused.
-    pub(crate) fn expire(&self, within: bool, mut slice: Value) {
+    pub fn expire(&self, within: bool, mut slice: Value) {
         let mut store = self.state.store.lock().unwrap();
         self.change(|version| {
             slice["metadata"]["resourceVersion"] = version.to_string().into();
@@ -187,41 +205,42 @@ impl ApiServer {
     }
 
     /// Breaks all connections; new ones are closed at once until [`ApiServer::mend`].
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.state.away.store(true, Ordering::SeqCst);
         self.state.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// Answers this status to everything until [`ApiServer::mend`], and breaks what runs.
-    pub(crate) fn fail(&self, status: u16) {
+    pub fn fail(&self, status: u16) {
         self.state.away.store(false, Ordering::SeqCst);
         self.state.status.store(status, Ordering::SeqCst);
         self.state.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    pub(crate) fn mend(&self) {
+    /// Answers again.
+    pub fn mend(&self) {
         self.state.status.store(200, Ordering::SeqCst);
         self.state.away.store(false, Ordering::SeqCst);
     }
 
     /// Ends all watches as a server does when their time is over.
-    pub(crate) fn end_watches(&self) {
+    pub fn end_watches(&self) {
         self.state.ends.send_modify(|ends| *ends += 1);
     }
 
     /// Resolves when a watch runs.
-    pub(crate) async fn watched(&self) {
+    pub async fn watched(&self) {
         let mut watching = self.state.watching.subscribe();
         watching.wait_for(|watching| *watching > 0).await.unwrap();
     }
 
     /// Refuses whoever shows another token.
-    pub(crate) fn ask_for(&self, token: &str) {
+    pub fn ask_for(&self, token: &str) {
         *self.state.token.lock().unwrap() = Some(format!("Bearer {token}"));
     }
 
     /// How many pages of lists were asked for.
-    pub(crate) fn lists(&self) -> usize {
+    pub fn lists(&self) -> usize {
         self.state.lists.load(Ordering::SeqCst)
     }
 }

@@ -1,6 +1,12 @@
 //! A real etcd of the system's package, on free ports and in a folder of its own; and `etcdctl`,
 //! which is a client by other hands.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "what tests stand on fails them as their assertions do, and says what it skips"
+)]
+
 use std::{
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -8,8 +14,9 @@ use std::{
 };
 
 use tenon_core::config::EtcdConfig;
-use tenon_test::fixed_port;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::fixed_port;
 
 /// An etcd costs a process and some 30 MB; a test machine has few cores.
 static TURNS: Semaphore = Semaphore::const_new(3);
@@ -18,7 +25,7 @@ static TURNS: Semaphore = Semaphore::const_new(3);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether there is an etcd to test against; says so once where there is none.
-pub(crate) fn is_installed() -> bool {
+pub fn is_installed() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let runs = |name: &str| {
@@ -39,31 +46,29 @@ pub(crate) fn is_installed() -> bool {
 }
 
 /// One member, which is killed when this is dropped.
-pub(crate) struct Etcd {
-    pub(crate) folder: tempfile::TempDir,
+pub struct Etcd {
+    /// Where it keeps its data.
+    pub folder: tempfile::TempDir,
     port: u16,
     peer_port: u16,
     extra: Vec<String>,
     scheme: &'static str,
     /// How etcdctl reaches it.
-    pub(crate) control: Vec<String>,
+    pub control: Vec<String>,
     child: Option<Child>,
     _turn: SemaphorePermit<'static>,
 }
 
 impl Etcd {
-    pub(crate) async fn start() -> Self {
+    /// One that runs.
+    pub async fn start() -> Self {
         let mut etcd = Self::stopped("http", Vec::new(), Vec::new()).await;
         etcd.resume().await;
         etcd
     }
 
     /// One that has a place and does not run yet.
-    pub(crate) async fn stopped(
-        scheme: &'static str,
-        extra: Vec<String>,
-        control: Vec<String>,
-    ) -> Self {
+    pub async fn stopped(scheme: &'static str, extra: Vec<String>, control: Vec<String>) -> Self {
         let turn = TURNS.acquire().await.unwrap();
         let (port, peer_port) = (fixed_port(), fixed_port());
         Self {
@@ -79,7 +84,7 @@ impl Etcd {
     }
 
     /// Starts it on its data of before, and waits until it answers.
-    pub(crate) async fn resume(&mut self) {
+    pub async fn resume(&mut self) {
         let own = format!("{}://127.0.0.1:{}", self.scheme, self.port);
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
@@ -112,24 +117,30 @@ impl Etcd {
     }
 
     /// Kills it, without a chance to say good-bye.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
     }
 
-    pub(crate) fn address(&self) -> String {
+    /// Forgets all that it was told; it must not run.
+    pub fn forget(&self) {
+        std::fs::remove_dir_all(self.folder.path().join("data")).unwrap();
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// The place of instances below `key`, directly.
-    pub(crate) fn config(&self, key: &str) -> EtcdConfig {
+    pub fn config(&self, key: &str) -> EtcdConfig {
         at(&self.address(), key)
     }
 
     /// Runs etcdctl; its output, which it must give.
-    pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
+    pub fn ctl(&self, arguments: &[&str]) -> String {
         self.run(arguments)
             .unwrap_or_else(|| panic!("etcdctl {arguments:?} failed"))
     }
@@ -163,7 +174,7 @@ impl Drop for Etcd {
 }
 
 /// The place of instances below `key` of the etcd at `address`.
-pub(crate) fn at(address: &str, key: &str) -> EtcdConfig {
+pub fn at(address: &str, key: &str) -> EtcdConfig {
     EtcdConfig {
         hosts: vec![address.to_owned()],
         key: key.to_owned(),
