@@ -151,6 +151,29 @@ impl Gate {
         })
     }
 
+    /// [`Gate::enter_held`] for what another door of this process has let in already, see
+    /// [`Stage::enter_again`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn enter_again(
+        self: &Arc<Self>,
+        class: Criticality,
+        now: Instant,
+    ) -> Result<Held, Refusal> {
+        let entered = self.stage.enter_again(class, now, self.places());
+        let began = entered.map_err(Refusal::Shed)?.keep();
+        Ok(Held {
+            gate: self.clone(),
+            began,
+        })
+    }
+
+    /// Whether it sheds what has waited too long, so that no other door needs to.
+    pub fn sheds(&self) -> bool {
+        self.controls.inner.shedder.is_enabled()
+    }
+
     /// Asks the breaker, right before the work: what was refused on the way says nothing about
     /// the work.
     ///

@@ -119,6 +119,11 @@ impl Shedder {
         self.inner.enabled.store(enabled, Relaxed);
     }
 
+    /// Whether it is on.
+    pub fn is_enabled(&self) -> bool {
+        self.inner.enabled.load(Relaxed)
+    }
+
     /// The part of one route, whose requests may take `time`.
     /// Without a time only rule 1 sheds there, and the places are a limit.
     pub fn stage(&self, criticality: Criticality, time: impl Into<Option<Duration>>) -> Stage {
@@ -251,18 +256,12 @@ impl Stage {
         readable: Option<Instant>,
         places: usize,
     ) -> Result<Flight<'_>, Reason> {
-        let class = class.min(self.criticality);
         // Counted first: who waits at the end of the queue is in flight, too.
-        let flight = self.fly(now);
-        if self.flying.load(Relaxed) > places {
-            return Err(Reason::InFlight);
-        }
+        let flight = self.enter_again(class, now, places)?;
+        let class = class.min(self.criticality);
         let shedder = &*self.shedder.inner;
         if !shedder.enabled.load(Relaxed) {
             return Ok(flight);
-        }
-        if let Some(time) = self.time {
-            self.check_flight(class, now, time)?;
         }
         let queue = shedder.queue.get_or_init(Queue::current);
         if queue.is_standing(now) {
@@ -273,6 +272,29 @@ impl Stage {
                     self.check_wait(queue, class, now, Instant::now())?;
                 }
             }
+        }
+        Ok(flight)
+    }
+
+    /// [`Stage::enter_as`] for what another door of this process has let in already: how long it
+    /// waited for a thread was judged there, and of what is refused for that a share would else be
+    /// taken twice.
+    ///
+    /// # Errors
+    /// As there, but for [`Reason::Wait`].
+    pub fn enter_again(
+        &self,
+        class: Criticality,
+        now: Instant,
+        places: usize,
+    ) -> Result<Flight<'_>, Reason> {
+        let class = class.min(self.criticality);
+        let flight = self.fly(now);
+        if self.flying.load(Relaxed) > places {
+            return Err(Reason::InFlight);
+        }
+        if let (true, Some(time)) = (self.shedder.is_enabled(), self.time) {
+            self.check_flight(class, now, time)?;
         }
         Ok(flight)
     }

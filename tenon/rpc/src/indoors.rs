@@ -22,6 +22,12 @@ use crate::{
 /// What the door answers is not limited again: it was made in this process.
 const LIMIT: u64 = u64::MAX;
 
+/// Says of a call, as a value of its context, that a door of this process has let it in by how long
+/// it waited for a thread, so that [`Door`] does not ask for its share of those once more. All that
+/// this door asks besides, it asks. No header says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Admitted;
+
 impl Door {
     /// Calls a method with one message each way.
     ///
@@ -113,6 +119,9 @@ impl Door {
         request
             .headers_mut()
             .insert(header::HOST, HeaderValue::from_static("in-process"));
+        if cx.value::<Admitted>().is_some() {
+            request.extensions_mut().insert(Admitted);
+        }
         let mut door = self.clone();
         let response = Service::call(&mut door, request).await;
         let response = response.unwrap_or_else(|never| match never {});

@@ -37,6 +37,7 @@ pub use balance::HashKey;
 pub use body::ReplyBody;
 pub use channel::{Channel, Named, Prepared, check_methods, rows};
 pub use client::Client;
+pub use indoors::Admitted;
 pub use metadata::{Passed, Received};
 pub use method::Method;
 /// What generated messages are made with.

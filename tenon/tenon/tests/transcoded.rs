@@ -22,9 +22,11 @@ const CONTRACT: &str = r#"
 syntax = "proto3";
 package notes.v1;
 import "google/api/annotations.proto";
+import "tenon/options.proto";
 service NoteService {
   rpc Write(Note) returns (Note) {
     option (google.api.http) = { post: "/v1/{name=notes/*}:write" body: "*" };
+    option (tenon.criticality) = CRITICAL;
   }
 }
 message Note {
@@ -48,7 +50,7 @@ struct Note {
 static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("notes.proto"), CONTRACT).unwrap();
-    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/tests/shelf");
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../idl/src/proto");
     let mut compiler = protox::Compiler::new([folder.path(), built_in.as_ref()]).unwrap();
     let compiled = compiler.include_imports(true).open_file("notes.proto");
     compiled.unwrap().encode_file_descriptor_set()
@@ -143,6 +145,25 @@ async fn one_contract_opens_both_doors() {
     let shown = routes.to_string();
     assert!(shown.contains("/v1/{name=notes/*}:write"), "{shown}");
     assert!(shown.contains("/notes.v1.NoteService/Write"), "{shown}");
+    let mut rows = routes.as_array().unwrap().iter();
+    let row = rows.find(|row| row["path"] == "/v1/{name=notes/*}:write");
+    assert_eq!(row.unwrap()["criticality"], "critical");
+}
+
+#[tokio::test]
+async fn how_deep_json_may_be_nested_holds_for_what_is_transcoded() {
+    let config = rest("maxJsonDepth: 1");
+    let service = Service::new("notes").transcode(config, TranscodeConfig::default());
+    let running = start(service).await;
+    assert_eq!(write(&running).await.0, 200);
+    let door = running.address("notes.rest").unwrap();
+    let (status, problem) = ask(door, "POST /v1/notes/7:write", r#"{"text": ["a"]}"#).await;
+    assert_eq!(
+        (status, &problem["errors"][0]["rule"]),
+        (400, &json!("depth"))
+    );
+    let expected = &problem["errors"][0]["expected"];
+    assert_eq!(expected, "at most 1 levels of nesting");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::{
     table::{Place, Table},
     transcode::{
         Match,
-        call::{self, Call},
+        call::{self, Call, Granted},
     },
 };
 
@@ -133,8 +133,12 @@ impl<'a> Visit<'a> {
         let (entered, request) = self.enter(call.place, request).await?;
         let patience = deadline::patience(request.headers(), call.own_time());
         let values = call::values(&found);
-        let json_depth = entered.guard.gate().json_depth();
-        let outcome = call.answer(values, request, self.trace, json_depth).await;
+        let gate = entered.guard.gate();
+        let granted = Granted {
+            json_depth: gate.json_depth(),
+            is_admitted: gate.sheds(),
+        };
+        let outcome = call.answer(values, request, self.trace, granted).await;
         if call.takes_stream() && !call.streams() {
             // How long a client sends is no time of the service.
             let gate = entered.guard.gate();

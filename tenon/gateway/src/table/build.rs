@@ -26,7 +26,7 @@ use crate::{
     SERVICE,
     balance::Targets,
     forward::{Connector, Forward, HeaderRules, HttpClient},
-    transcode::{self, Mapping, backend::Backend, call::Call, contract},
+    transcode::{self, Mapping, backend::Backend, call::Call, contract, rule},
 };
 
 /// Makes the routes of one upstream.
@@ -193,7 +193,7 @@ impl Builder<'_> {
             };
             call.place = table.stand(Place {
                 name: call.name().into(),
-                criticality: Criticality::Normal,
+                criticality: rule::criticality(call.binding.method()),
                 // Who streams may stop whenever it likes: its end is no failure of the route.
                 time: call.time().filter(|_| !call.is_stream()),
                 places: None,

@@ -12,7 +12,7 @@ use tenon_core::{
     context::CancelGuard,
 };
 use tenon_rest::{ByMethod, Request, Response, deadline};
-use tenon_rpc::{Method, Passed, Received};
+use tenon_rpc::{Admitted, Method, Passed, Received};
 use tokio::time::Instant;
 
 use super::{
@@ -60,6 +60,14 @@ pub(crate) struct Way {
     pub(crate) request_metadata: Vec<HeaderName>,
     /// Headers by the metadata that they come from.
     pub(crate) response_headers: Vec<(HeaderName, HeaderName)>,
+}
+
+/// What the guard of a route has said of a request.
+pub(crate) struct Granted {
+    /// How deep JSON may be nested.
+    pub(crate) json_depth: usize,
+    /// Whether it was judged by how long it waited for a thread.
+    pub(crate) is_admitted: bool,
 }
 
 impl AsRef<Binding> for Call {
@@ -123,7 +131,7 @@ impl Call {
         values: Vec<Option<String>>,
         mut request: Request,
         trace: TraceContext,
-        json_depth: usize,
+        granted: Granted,
     ) -> Result<Response> {
         let (streams, way) = (self.streams(), &self.way);
         let patience = deadline::patience(request.headers(), self.own_time());
@@ -138,6 +146,11 @@ impl Call {
         let passed = self.passed(request.headers());
         let received = Received::default();
         let cx = cx.with_value(passed).with_value(received.clone());
+        let cx = match granted.is_admitted {
+            true => cx.with_value(Admitted),
+            false => cx,
+        };
+        let json_depth = granted.json_depth;
         if self.takes_stream() {
             let upload = Upload::new(self, values, request, json_depth)?;
             let mut response = self.upload(cx, guard, upload, form).await?;

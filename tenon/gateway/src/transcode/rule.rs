@@ -6,6 +6,7 @@
 use prost::Message as _;
 use prost_reflect::MethodDescriptor;
 use tenon_core::config::MappingConfig;
+use tenon_resilience::Criticality;
 
 use super::matcher::Verb;
 
@@ -88,11 +89,25 @@ impl Rule {
     }
 }
 
-/// `google.protobuf.MethodOptions`, of which only the extension `google.api.http` is read.
+/// Whom overload hits first, by the contract's `option (tenon.criticality)`.
+pub(crate) fn criticality(method: &MethodDescriptor) -> Criticality {
+    let options = method.options().encode_to_vec();
+    let options = MethodOptions::decode(options.as_slice()).unwrap_or_default();
+    match options.criticality {
+        Some(1) => Criticality::Sheddable,
+        Some(2) => Criticality::Critical,
+        _ => Criticality::Normal,
+    }
+}
+
+/// `google.protobuf.MethodOptions`, of which only the extensions `google.api.http` and
+/// `tenon.criticality` are read.
 #[derive(Clone, PartialEq, prost::Message)]
 struct MethodOptions {
     #[prost(message, optional, tag = "72295728")]
     http: Option<HttpRule>,
+    #[prost(int32, optional, tag = "56366")]
+    criticality: Option<i32>,
 }
 
 /// `google.api.HttpRule`

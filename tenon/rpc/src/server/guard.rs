@@ -20,7 +20,7 @@ use tenon_telemetry::{GuardLabels, Guarded, Metrics};
 use tokio::time::Instant;
 
 use crate::{
-    Method, health, reflection,
+    Admitted, Method, health, reflection,
     service::{Answer, Operation},
 };
 
@@ -104,10 +104,11 @@ impl Guard {
     /// Lets a call in, before its token was checked.
     pub(super) async fn enter(&self, visit: &Visit) -> Result<Held> {
         self.check(visit, None).await?;
-        let entered = self
-            .gate
-            .enter_held(visit.class, visit.came, visit.readable)
-            .await;
+        let (gate, came) = (&self.gate, visit.came);
+        let entered = match visit.is_admitted {
+            true => gate.enter_again(visit.class, came),
+            false => gate.enter_held(visit.class, came, visit.readable).await,
+        };
         entered.map_err(|refusal| self.refuse(refusal))
     }
 
@@ -179,6 +180,8 @@ pub(super) struct Visit {
     came: Instant,
     /// When it could have been read, where the listener knows.
     readable: Option<Instant>,
+    /// Whether a door of this process before this one has let it in.
+    is_admitted: bool,
     /// How long the call may take; `None` has no end of its own.
     allowed: Option<Duration>,
     /// The address of the socket: between services there is no proxy to believe.
@@ -196,6 +199,7 @@ impl Visit {
             class,
             came: Instant::now(),
             readable: request.extensions().get::<Readable>().map(|it| it.0),
+            is_admitted: request.extensions().get::<Admitted>().is_some(),
             allowed,
             peer: peer.map(|Peer(address)| address.ip()),
         }
