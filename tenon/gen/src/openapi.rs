@@ -12,6 +12,9 @@ use tenon_idl::model::{
 
 use crate::plan::{is_json, is_request_only};
 
+/// Stands at what says who somebody is, for those who show or record what goes over the wire.
+const PERSONAL: &str = "x-personal";
+
 /// The whole document, pretty-printed with a final newline.
 pub(crate) fn write(api: &Api) -> String {
     let mut document = Map::new();
@@ -342,6 +345,9 @@ fn field_schema(field: &Field, described: bool) -> Value {
         if let Some(default) = &field.default {
             map.insert("default".to_owned(), literal(default));
         }
+    }
+    if field.personal {
+        map.insert(PERSONAL.to_owned(), json!(true));
     }
     value
 }

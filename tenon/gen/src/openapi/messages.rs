@@ -1,6 +1,9 @@
 //! Messages as schemas, by the JSON mapping of protobuf ("ProtoJSON Format").
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
@@ -9,7 +12,7 @@ use prost_types::{
 use serde_json::{Map, Value, json};
 use tenon_idl::proto::{Proto, docs};
 
-use super::description;
+use super::{PERSONAL, description};
 
 // Numbers of fields of descriptors, for the places of comments.
 const MESSAGE: i32 = 4;
@@ -24,6 +27,8 @@ pub(super) struct Types<'a> {
     messages: BTreeMap<String, Message<'a>>,
     enums: BTreeMap<String, (Place<'a>, &'a EnumDescriptorProto)>,
     needed: RefCell<Vec<String>>,
+    /// The full names of the fields that no message shows.
+    redacted: &'a BTreeSet<String>,
 }
 
 /// A message and where it stands.
@@ -40,6 +45,8 @@ pub(super) struct Field<'a> {
     file: &'a FileDescriptorProto,
     path: Vec<i32>,
     proto: &'a FieldDescriptorProto,
+    /// The message that has it.
+    holder: String,
     /// The fields of which only one may be given, by their names in JSON.
     oneof: Vec<&'a str>,
 }
@@ -56,6 +63,7 @@ impl<'a> Types<'a> {
             messages: BTreeMap::new(),
             enums: BTreeMap::new(),
             needed: RefCell::new(Vec::new()),
+            redacted: &proto.redacted,
         };
         for file in &proto.descriptor_set.file {
             let prefix = match file.package() {
@@ -196,6 +204,15 @@ impl<'a> Types<'a> {
 
     /// The schema of a field.
     pub(super) fn schema(&self, field: &Field<'a>) -> Value {
+        let mut schema = self.bare_schema(field);
+        let full_name = format!("{}.{}", field.holder, field.name());
+        if self.redacted.contains(&full_name) {
+            schema[PERSONAL] = json!(true);
+        }
+        schema
+    }
+
+    fn bare_schema(&self, field: &Field<'a>) -> Value {
         if !field.is_repeated() {
             return self.value(field.proto);
         }
@@ -246,11 +263,12 @@ impl<'a> Message<'a> {
 
     /// The fields in the order of the text.
     pub(super) fn fields(&self) -> impl Iterator<Item = Field<'a>> {
-        let (place, proto) = (self.place.clone(), self.proto);
+        let (place, proto, holder) = (self.place.clone(), self.proto, self.full_name.clone());
         (0..).zip(&proto.field).map(move |(number, field)| Field {
             file: place.file,
             path: [place.path.as_slice(), &[FIELD, number]].concat(),
             proto: field,
+            holder: holder.clone(),
             oneof: oneof(proto, field),
         })
     }

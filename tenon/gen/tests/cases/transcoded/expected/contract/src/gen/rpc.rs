@@ -752,21 +752,35 @@ pub mod library {
         }
 
         /// What to look for.
-        #[derive(Clone, PartialEq, ::tenon::prost::Message)]
-        #[prost(prost_path = "::tenon::prost")]
+        #[derive(Debug, Clone, Default, PartialEq)]
         pub struct Filter {
             /// `written_after`
-            #[prost(message, optional, tag = "1")]
             pub written_after: Option<::tenon::prost_types::Timestamp>,
             /// Leaves others out.
-            #[prost(bool, optional, tag = "2")]
             pub signed: Option<bool>,
             /// A filter may have parts.
-            #[prost(message, optional, boxed, tag = "3")]
             pub part: Option<Box<Filter>>,
             /// No place in a query.
-            #[prost(map = "string, string", tag = "4")]
             pub labels: ::std::collections::HashMap<String, String>,
+            /// Who has it.
+            pub reader: ::tenon::Personal<String>,
+        }
+
+        ::tenon::rpc::message! {
+            Filter {
+                1 => written_after: [optional message ::tenon::prost_types::Timestamp],
+                2 => signed: [optional bool],
+                3 => part: [optional message Box<Filter>],
+                4 => labels: [map [string] [string]],
+                5 => reader: [plain personal string],
+            }
+        }
+
+        impl Filter {
+            /// `signed`, or the default of its type.
+            pub fn signed(&self) -> bool {
+                self.signed.unwrap_or_default()
+            }
         }
 
         /// `message CreateBookReq`
@@ -820,12 +834,16 @@ pub mod library {
         /// Types inside the message `Book`.
         pub mod book {
             /// A person who reads.
-            #[derive(Clone, PartialEq, Eq, Hash, ::tenon::prost::Message)]
-            #[prost(prost_path = "::tenon::prost")]
+            #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
             pub struct Reader {
                 /// `nickname`
-                #[prost(string, tag = "1")]
-                pub nickname: String,
+                pub nickname: ::tenon::Personal<String>,
+            }
+
+            ::tenon::rpc::message! {
+                Reader {
+                    1 => nickname: [plain personal string],
+                }
             }
 
             /// `oneof Home`
