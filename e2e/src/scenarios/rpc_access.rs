@@ -255,7 +255,9 @@ impl Doors {
             Actor::OtherSite,
             Actor::OtherStudy,
         ];
-        let named = found.iter().any(|patient| !patient.name.expose().is_empty());
+        let named = found
+            .iter()
+            .any(|patient| !patient.name.expose().is_empty());
         assert_eq!(
             named,
             may_know.contains(&actor) && !found.is_empty(),

@@ -431,6 +431,8 @@ admin:
 #       budget: { percent: 10, perSecond: 1 }
 #     # Refuses calls that would fail anyway, by method and instance.
 #     breaker: true
+#     # As `rest.failures`.
+#     failures: [UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS]
 #     # Limits the calls in flight at an instance by how long they take.
 #     adaptiveLimit: true
 #     # Where plaintext is good enough: loopback, or allowed anywhere.

@@ -2,7 +2,6 @@
 //! for methods of each shape, and what nobody may switch off by a header.
 
 #![expect(
-    clippy::expect_used,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "helpers of a test fail it as its assertions do, and tests print what they measure"

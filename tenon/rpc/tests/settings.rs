@@ -14,7 +14,9 @@ use house::{Mood, READ, WRITE, call, channel, house, once};
 use tenon_core::{
     Context, Layer,
     catalogue::{CIRCUIT_OPEN, DEADLINE_EXCEEDED, UNAVAILABLE},
-    config::{BalancerConfig, ClientConfig, MethodTimeouts, RetryBudgetConfig, RetryConfig},
+    config::{
+        BalancerConfig, ClientConfig, FailureCode, MethodTimeouts, RetryBudgetConfig, RetryConfig,
+    },
 };
 use tenon_rpc::{Channel, HashKey};
 
@@ -133,6 +135,27 @@ async fn a_breaker_is_turned_off_and_on() {
         assert!(!call(&channel, &WRITE).await.unwrap_err().is(&CIRCUIT_OPEN));
     }
     change(&channel, &config);
+    while !call(&channel, &WRITE).await.unwrap_err().is(&CIRCUIT_OPEN) {}
+}
+
+#[tokio::test]
+async fn what_counts_as_a_failure_changes() {
+    let bad = house().await;
+    bad.conduct.set(Mood::Broken);
+    let config = ClientConfig {
+        failures: vec![FailureCode::DataLoss],
+        ..once(&[bad.address])
+    };
+    let channel = channel(&config);
+    for _ in 0..50 {
+        assert!(!call(&channel, &WRITE).await.unwrap_err().is(&CIRCUIT_OPEN));
+    }
+    let row = channel.row();
+    assert_eq!(
+        settings(&row.layers, "breaker"),
+        "by method and instance; failures: DATA_LOSS"
+    );
+    change(&channel, &once(&[bad.address]));
     while !call(&channel, &WRITE).await.unwrap_err().is(&CIRCUIT_OPEN) {}
 }
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 
 use super::{
-    BalancerConfig, ClientTlsConfig, ConfigError, DnsConfig, EtcdConfig, KubernetesConfig,
-    MethodTimeouts, Plaintext, RetryConfig, duration,
+    BalancerConfig, ClientTlsConfig, ConfigError, DnsConfig, EtcdConfig, FailureCode,
+    KubernetesConfig, MethodTimeouts, Plaintext, RetryConfig, duration,
 };
 
 /// The section `clients`: where the services are that this one calls, by their name.
@@ -38,6 +38,9 @@ pub struct ClientConfig {
     pub retry: RetryConfig,
     /// Whether calls that would fail anyway are refused here, by method and instance. Default true.
     pub breaker: bool,
+    /// Which errors of a service count as its failures to the breakers. Default: all but
+    /// `UNIMPLEMENTED`.
+    pub failures: Vec<FailureCode>,
     /// Whether the calls in flight at an instance are limited by how long they take. Default true.
     pub adaptive_limit: bool,
     /// Speaks TLS. Default: plaintext, with this machine only.
@@ -58,6 +61,7 @@ impl Default for ClientConfig {
             balancer: BalancerConfig::P2c,
             retry: RetryConfig::default(),
             breaker: true,
+            failures: FailureCode::DEFAULT.into(),
             adaptive_limit: true,
             tls: None,
             plaintext: Plaintext::Loopback,

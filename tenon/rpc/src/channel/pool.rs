@@ -12,7 +12,7 @@ use tenon_core::{
     config::{BalancerConfig, ClientConfig},
 };
 use tenon_discovery::{Instance, Instances, Status};
-use tenon_resilience::{Breaker, Limit, Random, gradient::Settings};
+use tenon_resilience::{Breaker, Failures, Limit, Random, gradient::Settings};
 use tenon_telemetry::RpcClient;
 
 use super::endpoint::{Connection, Dialer, Endpoint};
@@ -71,6 +71,12 @@ impl Pool {
     pub(super) fn policy_changed(&self) {
         let policy = self.config.with(|config| config.balancer);
         self.balancer.set_policy(policy);
+    }
+
+    /// Which errors count as failures of a method.
+    pub(super) fn failures(&self) -> Failures {
+        self.config
+            .with(|config| config.failures.iter().copied().collect())
     }
 
     /// What chooses the instance of a call, where a key does.

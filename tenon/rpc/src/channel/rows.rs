@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use serde::Serialize;
 use tenon_core::{
     Layer,
-    config::{BalancerConfig, ClientConfig, Plaintext},
+    config::{BalancerConfig, ClientConfig, FailureCode, Plaintext},
 };
 use tenon_resilience::Retry;
 
@@ -152,7 +152,9 @@ fn layers(config: &ClientConfig, method: Option<&Method>) -> Vec<Layer> {
         Layer::new("ejection", ejection_settings()),
     ];
     if config.breaker {
-        layers.push(Layer::new("breaker", "by method and instance"));
+        let failures = FailureCode::list(&config.failures);
+        let settings = format!("by method and instance; failures: {failures}");
+        layers.push(Layer::new("breaker", settings));
     }
     if config.adaptive_limit {
         let settings = format!("by instance, at first {LIMIT_AT_FIRST}");

@@ -11,12 +11,13 @@ use crate::Method;
 impl Channel {
     /// The keys of its section that [`Channel::prepare`] can change. The others say where the
     /// service is and how it is connected to: they hold for the life of a channel.
-    pub const CHANGEABLE: [&str; 6] = [
+    pub const CHANGEABLE: [&str; 7] = [
         "timeout",
         "timeouts",
         "balancer",
         "retry",
         "breaker",
+        "failures",
         "adaptiveLimit",
     ];
 
@@ -96,6 +97,7 @@ impl Prepared {
             balancer: new.balancer,
             retry: new.retry,
             breaker: new.breaker,
+            failures: new.failures,
             adaptive_limit: new.adaptive_limit,
             ..inner.config.load().place()
         });

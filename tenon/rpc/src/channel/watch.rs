@@ -71,7 +71,7 @@ impl<'a> Watch<'a> {
         let error = error.filter(|error| !error.is(&own::MESSAGE_TOO_LARGE));
         if let Some(permit) = self.permit.take() {
             match error {
-                Some(_) => permit.record(Failures::DEFAULT, result),
+                Some(_) => permit.record(self.pool.failures(), result),
                 None => permit.success(),
             }
         }
@@ -118,7 +118,10 @@ impl Drop for Watch<'_> {
             return;
         }
         if let Some(permit) = self.permit.take() {
-            permit.failure();
+            match self.pool.failures().contains(Code::DeadlineExceeded) {
+                true => permit.failure(),
+                false => permit.ignore(),
+            }
         }
         if let Some(flight) = self.flight.take() {
             flight.dropped();
@@ -127,7 +130,6 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// Whether fewer calls at once would have helped. An answer that blames its caller says nothing of it.
 /// A stream that has begun. Its instance is busy with it for as long as this is held. Dropped
 /// without a word it counts as nothing: its caller left, its time is over, or its connection broke,
 /// which may hold a hundred streams and says nothing about their methods.
@@ -179,11 +181,12 @@ impl Following {
 
     fn judge(&self, error: Option<&Error>) {
         if let Some(breaker) = &self.breaker {
-            breaker.judge(Failures::DEFAULT, error);
+            breaker.judge(self.pool.failures(), error);
         }
     }
 }
 
+/// Whether fewer calls at once would have helped. An answer that blames its caller says nothing of it.
 fn is_overload(error: &Error) -> bool {
     matches!(
         error.status(),
