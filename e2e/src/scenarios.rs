@@ -68,6 +68,7 @@ scenarios! {
     neighbours::what_does_not_need_a_dead_service_goes_on,
     discovered::through_etcd_instances_come_and_go_and_no_call_fails,
     discovered::through_kubernetes_instances_come_and_go_and_no_call_fails,
+    discovered::how_a_neighbour_is_called_follows_the_file_of_a_running_process,
     rolling::a_retrying_client_loses_nothing_while_each_process_is_restarted,
     crash::r_01_what_was_acknowledged_before_a_kill_is_there_exactly_once,
     disk::r_01_a_full_disk_is_told_and_nothing_is_lost,

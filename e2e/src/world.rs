@@ -224,6 +224,16 @@ impl World {
         self.launch("trial_2").await;
     }
 
+    /// The configuration file of a process.
+    pub(crate) fn configuration(&self, process: &str) -> String {
+        std::fs::read_to_string(self.etc().join(format!("{process}.yaml"))).unwrap()
+    }
+
+    /// Writes the configuration file of a process, which may run.
+    pub(crate) fn configure(&self, process: &str, text: &str) {
+        std::fs::write(self.etc().join(format!("{process}.yaml")), text).unwrap();
+    }
+
     /// What the admin server of a process shows of its client `name`.
     pub(crate) async fn client_of(&self, process: &str, name: &str) -> Value {
         let (status, text) = self

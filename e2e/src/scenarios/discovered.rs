@@ -1,4 +1,4 @@
-//! Instances that are found by a registry: they come and go, and the registry does, while calls go
+//! Neighbours as a running process knows them. Instances that are found by a registry: they come and go, and the registry does, while calls go
 //! on of which none may fail. The services are the real programs, the etcd is a real one.
 
 use std::{
@@ -173,6 +173,49 @@ pub(super) async fn through_kubernetes_instances_come_and_go_and_no_call_fails(
     world.stop("trial_2").await;
     world.stop_all().await;
     outcome
+}
+
+pub(super) async fn how_a_neighbour_is_called_follows_the_file_of_a_running_process(
+    world: &World,
+) -> Outcome {
+    if !world.is_split() {
+        return Outcome::Skipped(ALONE.to_owned());
+    }
+    let before = world.configuration("progress");
+    let deadline = async || {
+        let client = world.client_of("progress", "trial").await;
+        let layers = client["layers"].as_array().unwrap().iter();
+        let mut deadline = layers.filter(|layer| layer["name"] == "deadline");
+        deadline.next().unwrap()["settings"].to_string()
+    };
+    assert!(deadline().await.contains("2s"));
+    let began = Instant::now();
+    world.configure(
+        "progress",
+        &before.replace("timeout: 2s", "timeout: 1500ms"),
+    );
+    until(async || deadline().await.contains("1.5s")).await;
+    let followed = began.elapsed();
+    let misspelt = "timeout: 9s, timeouts: { GetProgres: 1s }";
+    world.configure("progress", &before.replace("timeout: 2s", misspelt));
+    let log = || std::fs::read_to_string(world.logged("progress")).unwrap();
+    until(async || log().contains("the nearest is `GetProgress`")).await;
+    assert!(
+        deadline().await.contains("1.5s"),
+        "the old one stays in force"
+    );
+    world.configure("progress", &before);
+    until(async || deadline().await.contains("2s")).await;
+    let log = log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("clients.trial.timeout"));
+    let line = line.unwrap();
+    assert!(
+        line.contains("\"old\":\"2s\"") && line.contains("\"new\":\"1500ms\""),
+        "{line}"
+    );
+    Outcome::Measured(format!("followed after {followed:.1?}"))
 }
 
 /// The calls that a process has answered at its gRPC door.

@@ -29,12 +29,13 @@ pub(super) const BACKUP: &str = "canary.tar";
 const IN_FLIGHT: &str = "/debug/pprof/goroutine?debug=2";
 
 /// Pages of the admin address that must be there, and those that a build may be without.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     // First, while what is held has not come to its deadline.
     IN_FLIGHT,
     "/",
     "/metrics",
     "/routes",
+    "/clients",
     "/config",
     "/log-level",
     "/healthz",
