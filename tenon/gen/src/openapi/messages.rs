@@ -233,10 +233,8 @@ impl<'a> Types<'a> {
         match field.r#type() {
             Type::Double => json!({ "type": "number", "format": "double" }),
             Type::Float => json!({ "type": "number", "format": "float" }),
-            Type::Int64 | Type::Sint64 | Type::Sfixed64 => {
-                json!({ "type": "string", "format": "int64" })
-            }
-            Type::Uint64 | Type::Fixed64 => json!({ "type": "string", "format": "uint64" }),
+            Type::Int64 | Type::Sint64 | Type::Sfixed64 => integer_text(true),
+            Type::Uint64 | Type::Fixed64 => integer_text(false),
             Type::Int32 | Type::Sint32 | Type::Sfixed32 => {
                 json!({ "type": "integer", "format": "int32" })
             }
@@ -365,6 +363,14 @@ fn is_text(full_name: &str) -> bool {
     })
 }
 
+/// An integer of 64 bits, which JSON writes as text: readers of JSON lose digits of such numbers.
+fn integer_text(signed: bool) -> Value {
+    match signed {
+        true => json!({ "type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$" }),
+        false => json!({ "type": "string", "format": "uint64", "pattern": "^[0-9]{1,20}$" }),
+    }
+}
+
 /// The types of protobuf that have JSON of their own.
 fn known(full_name: &str) -> Option<Value> {
     let name = full_name.strip_prefix("google.protobuf.")?;
@@ -394,8 +400,8 @@ fn known(full_name: &str) -> Option<Value> {
         }),
         "DoubleValue" => or_null(json!({ "type": "number", "format": "double" })),
         "FloatValue" => or_null(json!({ "type": "number", "format": "float" })),
-        "Int64Value" => or_null(json!({ "type": "string", "format": "int64" })),
-        "UInt64Value" => or_null(json!({ "type": "string", "format": "uint64" })),
+        "Int64Value" => or_null(integer_text(true)),
+        "UInt64Value" => or_null(integer_text(false)),
         "Int32Value" => or_null(json!({ "type": "integer", "format": "int32" })),
         "UInt32Value" => or_null(json!({ "type": "integer", "format": "uint32", "minimum": 0 })),
         "BoolValue" => or_null(json!({ "type": "boolean" })),
