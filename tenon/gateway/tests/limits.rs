@@ -308,7 +308,7 @@ async fn clients_that_stall_their_bodies_close_no_route() {
     let (service, metrics) = (serve(reading).await, Metrics::new());
     let text = format!(
         "upstreams: {{one: {{http: {{endpoints: ['{service}']}}, \
-         routes: [{{prefix: /a, timeout: 50ms}}]}}}}"
+         routes: [{{prefix: /a, timeout: 500ms}}]}}}}"
     );
     let config = tenon_core::config::parse(&text, "gateway.yaml".as_ref()).unwrap();
     let gateway = Gateway::guarded(&config, &guards("{}"), Some(&metrics)).unwrap();
