@@ -2,9 +2,8 @@
 //! there is none.
 #![cfg(feature = "etcd")]
 #![expect(
-    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "helpers of a test fail it as its assertions do, and say what they skip"
+    reason = "helpers of a test fail it as its assertions do"
 )]
 
 #[path = "../../discovery/tests/support/seen.rs"]
