@@ -258,10 +258,11 @@ fn outputs_compile_without_warnings() {
     let root = repository();
     let manifest = format!(
         "[workspace]\nresolver = \"3\"\nmembers = [{}]\n\n[workspace.dependencies]\n\
-         tenon = {{ path = \"{}\" }}\n\n{}",
+         tenon = {{ path = \"{}\" }}\n\n{}{}",
         members.join(", "),
         root.join("tenon/tenon").display(),
-        lints(&root)
+        lints(&root),
+        profiles(&root)
     );
     std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
@@ -282,6 +283,18 @@ fn outputs_compile_without_warnings() {
         .unwrap();
     let told = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success() && !told.contains("warning"), "{told}");
+}
+
+/// The profiles of this repository: with others nothing that was built for it would be of use, and
+/// build scripts would compile SQLite and the cryptography again.
+fn profiles(root: &Path) -> String {
+    let text = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let start = text.find("[profile").unwrap();
+    assert!(
+        !text[start..].contains("\n[workspace"),
+        "profiles stand last"
+    );
+    text[start..].to_owned()
 }
 
 /// The lints of this repository, each an error.
