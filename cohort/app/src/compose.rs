@@ -147,7 +147,7 @@ impl Settings {
             keys: identity::config::KeysConfig {
                 dir: self.folder.keys(),
             },
-            rest: identity::config::rest(),
+            rest: RestConfig::default(),
             rpc: RpcConfig::default(),
             admin: AdminConfig::default(),
             registration: None,

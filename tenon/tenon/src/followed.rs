@@ -3,7 +3,7 @@
 
 use tenon_core::{
     Reload,
-    config::{ClientConfig, Guards, RestConfig, RpcConfig},
+    config::{ClientConfig, Guards, RateLimitConfig, RestConfig, RpcConfig},
 };
 use tenon_net::{HeadLimits, Options};
 use tenon_resilience::DoorGuards;
@@ -27,9 +27,10 @@ fn rest_keys() -> Vec<&'static str> {
     GUARDS.into_iter().chain(SIZES).collect()
 }
 
-/// Lets the section `rest` change the guards of a REST door.
-pub(crate) fn rest(reload: &Reload, guards: DoorGuards) {
-    reload.register("rest", &rest_keys(), move |config: RestConfig| {
+/// Lets the section `rest` change the guards of a REST door, which keeps the `standing` limits.
+pub(crate) fn rest(reload: &Reload, guards: DoorGuards, standing: Vec<RateLimitConfig>) {
+    reload.register("rest", &rest_keys(), move |mut config: RestConfig| {
+        config.add_rate_limits(&standing);
         prepare(&guards, &config.guards())
     });
 }

@@ -7,7 +7,10 @@ use tenon_auth::{AccessRules, Verifier};
 use tenon_core::config::{Guards, TranscodeConfig};
 use tenon_core::{
     Error, Result,
-    config::{AdminConfig, ConfigError, LogConfig, RegistrationConfig, RestConfig, RpcConfig},
+    config::{
+        AdminConfig, ConfigError, LogConfig, RateLimitConfig, RegistrationConfig, RestConfig,
+        RpcConfig,
+    },
 };
 #[cfg(feature = "gateway")]
 use tenon_gateway::Gateway;
@@ -24,6 +27,7 @@ type Addition = Box<dyn FnOnce(Process) -> Process + Send>;
 pub struct Service {
     name: String,
     rest: Option<(RestConfig, Routes)>,
+    rate_limits: Vec<RateLimitConfig>,
     rpc: Option<RpcConfig>,
     rpc_services: Vec<tenon_rpc::Service>,
     admin: AdminConfig,
@@ -43,6 +47,7 @@ impl Service {
         Self {
             name: name.into(),
             rest: None,
+            rate_limits: Vec::new(),
             rpc: None,
             rpc_services: Vec::new(),
             admin: AdminConfig::default(),
@@ -61,6 +66,14 @@ impl Service {
     #[must_use]
     pub fn rest(mut self, config: RestConfig, routes: Routes) -> Self {
         self.rest = Some((config, routes));
+        self
+    }
+
+    /// A rate limit of the REST door that holds, now and after each change of the configuration,
+    /// unless the configuration has one of the same name.
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimitConfig) -> Self {
+        self.rate_limits.push(limit);
         self
     }
 
@@ -226,7 +239,8 @@ impl Service {
     /// Its routes or its configuration are not sound.
     pub fn open(self, runtime: &Runtime) -> Result<Open, ConfigError> {
         let rest = match self.rest {
-            Some((config, routes)) => {
+            Some((mut config, routes)) => {
+                config.add_rate_limits(&self.rate_limits);
                 let mut door = Door::new(self.name.as_str(), config.clone(), routes)
                     .verifier(self.verifier.clone())
                     .metrics(runtime.metrics.clone());
@@ -241,7 +255,7 @@ impl Service {
                 }
                 // Two routes of one path are found here, before anything listens.
                 drop(door.router()?);
-                crate::followed::rest(&runtime.reload, door.guards()?);
+                crate::followed::rest(&runtime.reload, door.guards()?, self.rate_limits);
                 Some((config, Arc::new(door)))
             }
             None => None,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use tenon::config::{
     AdminConfig, AuthConfig, KeyConfig, LogConfig, RateLimitBy, RateLimitConfig,
     RegistrationConfig, RestConfig, RpcConfig, StoreConfig, TracesConfig,
@@ -21,22 +21,10 @@ pub const LOGINS_A_MINUTE: u32 = 120;
 /// What the limit of logins is called. A limit of this name in the configuration takes its place.
 const LOGIN: &str = "login";
 
-/// The REST door as it is without a configuration: logging in is limited.
-pub fn rest() -> RestConfig {
-    limited(RestConfig::default())
-}
-
-/// The section, with the limit of logins if it has none of its own: who writes down where the
-/// door listens must not open it to guessers by that.
-fn rest_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RestConfig, D::Error> {
-    RestConfig::deserialize(deserializer).map(limited)
-}
-
-fn limited(mut rest: RestConfig) -> RestConfig {
-    if rest.rate_limits.iter().any(|limit| limit.name == LOGIN) {
-        return rest;
-    }
-    rest.rate_limits.push(RateLimitConfig {
+/// The limit of logins. It holds whatever else the configuration says of the door: who writes down
+/// where that listens must not open it to guessers by that.
+pub(crate) fn logins() -> RateLimitConfig {
+    RateLimitConfig {
         name: LOGIN.to_owned(),
         by: RateLimitBy::Address,
         requests: LOGINS_A_MINUTE,
@@ -44,8 +32,7 @@ fn limited(mut rest: RestConfig) -> RestConfig {
         burst: None,
         routes: vec!["POST /api/v1/identity/login".to_owned()],
         shared: false,
-    });
-    rest
+    }
 }
 
 /// `etc/identity.yaml`.
@@ -56,7 +43,7 @@ pub struct Config {
     pub name: String,
     /// The REST door. Logging in is limited to [`LOGINS_A_MINUTE`] unless a limit called `login` says
     /// otherwise.
-    #[serde(default = "rest", deserialize_with = "rest_of")]
+    #[serde(default)]
     pub rest: RestConfig,
     /// The gRPC door.
     #[serde(default)]

@@ -80,6 +80,7 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Built, Start
     let service = Service::new(config.name)
         .admin(config.admin)
         .registration(config.registration)
+        .rate_limit(config::logins())
         .auth(verifier);
     let service = doors::open(service, config.rest, config.rpc, context.clone(), rules);
     Ok(Built {

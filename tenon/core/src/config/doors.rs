@@ -76,6 +76,15 @@ pub struct RestConfig {
 }
 
 impl RestConfig {
+    /// Adds those of the limits whose names it has none of.
+    pub fn add_rate_limits(&mut self, limits: &[RateLimitConfig]) {
+        for limit in limits {
+            if self.rate_limits.iter().all(|own| own.name != limit.name) {
+                self.rate_limits.push(limit.clone());
+            }
+        }
+    }
+
     /// The part that guards the door.
     pub fn guards(&self) -> Guards {
         Guards {
