@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Sealed,
     /// Marked `personal` in a contract, and stored as it is.
     Personal,
-    /// Stored as a digest or not at all.
+    /// Marked `personal` in a contract, and stored as a digest or not at all.
     Secret,
     /// Stored as it is.
     Stored,
@@ -128,6 +128,12 @@ impl Canary {
         Self::marks(self.head).any(|mark| secrets::contains(bytes, mark.as_bytes()))
     }
 
+    /// Whether its member is marked `personal`, so that nothing prints it.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.kind != Kind::Stored
+    }
+
+    /// Whether it is something about the person.
     pub(crate) fn is_personal(&self) -> bool {
         matches!(self.kind, Kind::Sealed | Kind::Personal)
     }

@@ -229,7 +229,10 @@ impl Gate {
             (_, None) => true,
             (None, Some(_)) => false,
         };
-        if expired && shortened {
+        // Whoever refuses for want of a place knows when there is one again. A breaker beside it
+        // would be a second controller on one queue, and refuse those for whom there is room.
+        let is_full = error.is(&catalogue::OVERLOADED);
+        if is_full || (expired && shortened) {
             return Verdict::Nothing;
         }
         self.failures().verdict(error)

@@ -249,12 +249,20 @@ async fn what_counts_as_a_failure_can_be_set_while_the_door_is_open() {
 async fn an_operation_that_refuses_its_caller_stays_open_for_the_others() {
     static DELAYED: Entry = Entry::new("DELAYED", Code::ResourceExhausted, "too often", "过于频繁");
     static REFUSES: Route = Route::new(Method::Get, "/refuses", "refuses");
-    let refusing = Routes::new(()).route(&REFUSES, |_, _, _req: ()| async {
-        Err::<&str, _>(DELAYED.error())
-    });
+    // A pool of the operation that is full refuses by itself.
+    static IS_FULL: Route = Route::new(Method::Get, "/full", "full");
+    let refusing = Routes::new(())
+        .route(&REFUSES, |_, _, _req: ()| async {
+            Err::<&str, _>(DELAYED.error())
+        })
+        .route(&IS_FULL, |_, _, _req: ()| async {
+            Err::<&str, _>(catalogue::OVERLOADED.error())
+        });
     let router = door::door(refusing.build()).router().unwrap();
     let codes = statuses(&router, 200, || get("/refuses")).await;
     assert!(codes.iter().all(|code| code == "DELAYED"), "{codes:?}");
+    let codes = statuses(&router, 200, || get("/full")).await;
+    assert!(codes.iter().all(|code| code == "OVERLOADED"), "{codes:?}");
 }
 
 #[tokio::test(start_paused = true)]

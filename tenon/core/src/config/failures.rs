@@ -15,7 +15,8 @@ pub enum FailureCode {
     Unknown,
     /// 504: the time of the route was not enough.
     DeadlineExceeded,
-    /// 503 `OVERLOADED`: the service has no place for more. A rate limit never counts.
+    /// A service has no place for more: `OVERLOADED` to the client of it. At a door that counts
+    /// as nothing, because what is full refuses by itself; a rate limit never counts.
     ResourceExhausted,
     /// 501, which is not among the [defaults](FailureCode::DEFAULT): a peer of another version is
     /// no broken one.

@@ -28,8 +28,8 @@ pub async fn change_password(
     req: rest::ChangePasswordReq,
 ) -> Result<()> {
     let live = svc.live_caller(cx).await?;
-    let current = SecretString::from(req.current_password);
-    let new = SecretString::from(req.new_password);
+    let current = SecretString::from(req.current_password.into_exposed());
+    let new = SecretString::from(req.new_password.into_exposed());
     let patient = live.account.subject_id.is_some();
     let username = live.account.username.clone();
     let mut violations = password::check("newPassword", new.expose_secret(), &username, patient);

@@ -76,7 +76,10 @@ pub async fn create_account(
 
 /// The account that is asked for, or everything that is wrong with it.
 fn read(req: rest::CreateAccountReq) -> Result<Draft> {
-    let mut draft = Draft::new(&req.username, SecretString::from(req.password));
+    let mut draft = Draft::new(
+        &req.username,
+        SecretString::from(req.password.into_exposed()),
+    );
     draft.subject_id = req.subject_id;
     let (mut grants, mut violations) = (Vec::new(), Vec::new());
     for (index, grant) in req.grants.unwrap_or_default().iter().enumerate() {

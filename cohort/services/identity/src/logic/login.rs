@@ -35,7 +35,7 @@ pub async fn login(
     req: rest::LoginReq,
 ) -> Result<rest::TokenResp> {
     let username = fold(&req.username);
-    let password = SecretString::from(req.password);
+    let password = SecretString::from(req.password.into_exposed());
     let proof = prove(cx, svc, &username, password, "session.login_failed").await?;
     let (id, now) = (Uuid::now_v7().to_string(), svc.now());
     let refresh = RefreshToken::generate()?;
@@ -47,8 +47,8 @@ pub async fn login(
     let session = opened.await?.ok_or_else(|| LOGIN_FAILED.error())?;
     let access = session.access_token(&svc.signer, now)?;
     Ok(rest::TokenResp {
-        access_token: access.text,
-        refresh_token: refresh.expose().to_string(),
+        access_token: access.text.into(),
+        refresh_token: refresh.expose().to_string().into(),
         expires_in: access.expires_in,
     })
 }

@@ -18,7 +18,9 @@ use crate::{ServiceContext, audit, secrets::RefreshToken, store};
 /// None of its own.
 pub async fn logout(cx: &Context, svc: &ServiceContext, req: rest::LogoutReq) -> Result<()> {
     let caller = Caller::of(cx)?;
-    let token = req.refresh_token.map(|text| RefreshToken::parse(&text));
+    let token = req
+        .refresh_token
+        .map(|text| RefreshToken::parse(text.expose()));
     let digest = token.map(|token| token.map(|token| token.digest()));
     let now = svc.now();
     let ended = svc.db.write(cx, async move |tx: &mut Tx| {

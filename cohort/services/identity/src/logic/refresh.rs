@@ -29,7 +29,7 @@ pub async fn refresh(
     svc: &ServiceContext,
     req: rest::RefreshReq,
 ) -> Result<rest::TokenResp> {
-    let token = RefreshToken::parse(&req.refresh_token).ok_or_else(|| refused("form"))?;
+    let token = RefreshToken::parse(req.refresh_token.expose()).ok_or_else(|| refused("form"))?;
     let next = svc.secrets.successor(&token);
     let rotation = Rotation {
         used: token.digest(),
@@ -45,8 +45,8 @@ pub async fn refresh(
     };
     let access = session.access_token(&svc.signer, rotation.now)?;
     Ok(rest::TokenResp {
-        access_token: access.text,
-        refresh_token: next.expose().to_string(),
+        access_token: access.text.into(),
+        refresh_token: next.expose().to_string().into(),
         expires_in: access.expires_in,
     })
 }

@@ -238,7 +238,7 @@ async fn a_full_pool_is_told_at_once_and_is_nobodys_failure() {
     let failed = ((401, "LOGIN_FAILED".to_owned()), None);
     let compared = answers.iter().filter(|answer| **answer == failed).count();
     assert!(refused > 0 && compared > 0, "{answers:?}");
-    assert_eq!(refused + compared, 16);
+    assert_eq!(refused + compared, 16, "{answers:?}");
     assert_eq!(platform.told("session.login_failed").await.len(), compared);
 }
 

@@ -224,7 +224,7 @@ pub struct LoginReq {
     /// `username`
     pub username: String,
     /// `password`
-    pub password: String,
+    pub password: ::tenon::Personal<String>,
 }
 
 impl ::tenon::rest::Bind for LoginReq {
@@ -248,7 +248,7 @@ impl bind::Object for LoginReq {
             }
         }
         let username = json.field(0, username).required();
-        let password = json.field(1, password).required();
+        let password = json.field(1, password).personal().required();
         json.build(|| {
             Some(Self {
                 username: username?,
@@ -263,7 +263,7 @@ impl bind::Object for LoginReq {
 #[serde(crate = "::tenon::serde", rename_all = "camelCase")]
 pub struct RefreshReq {
     /// `refreshToken`
-    pub refresh_token: String,
+    pub refresh_token: ::tenon::Personal<String>,
 }
 
 impl ::tenon::rest::Bind for RefreshReq {
@@ -282,7 +282,7 @@ impl bind::Object for RefreshReq {
         while json.next_key()?.is_some() {
             refresh_token = json.value()?;
         }
-        let refresh_token = json.field(0, refresh_token).required();
+        let refresh_token = json.field(0, refresh_token).personal().required();
         json.build(|| {
             Some(Self {
                 refresh_token: refresh_token?,
@@ -296,9 +296,9 @@ impl bind::Object for RefreshReq {
 #[serde(crate = "::tenon::serde", rename_all = "camelCase")]
 pub struct TokenResp {
     /// `accessToken`
-    pub access_token: String,
+    pub access_token: ::tenon::Personal<String>,
     /// `refreshToken`
-    pub refresh_token: String,
+    pub refresh_token: ::tenon::Personal<String>,
     /// Seconds until the access token expires.
     pub expires_in: i64,
 }
@@ -309,7 +309,7 @@ pub struct TokenResp {
 pub struct LogoutReq {
     /// The session of this refresh token ends; without it, the session of the access token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub refresh_token: Option<String>,
+    pub refresh_token: Option<::tenon::Personal<String>>,
 }
 
 impl ::tenon::rest::Bind for LogoutReq {
@@ -328,7 +328,7 @@ impl bind::Object for LogoutReq {
         while json.next_key()?.is_some() {
             refresh_token = json.value()?;
         }
-        let refresh_token = json.field(0, refresh_token).optional();
+        let refresh_token = json.field(0, refresh_token).personal().optional();
         json.build(|| {
             Some(Self {
                 refresh_token: refresh_token?,
@@ -416,7 +416,7 @@ pub struct CreateAccountReq {
     /// `username`
     pub username: String,
     /// `password`
-    pub password: String,
+    pub password: ::tenon::Personal<String>,
     /// The first grants; more come through \`/account/:id/grant\`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grants: Option<Vec<Grant>>,
@@ -450,7 +450,7 @@ impl bind::Object for CreateAccountReq {
             }
         }
         let username = json.field(0, username).required();
-        let password = json.field(1, password).required();
+        let password = json.field(1, password).personal().required();
         let grants = json.field(2, grants).optional();
         let subject_id = json.field(3, subject_id).optional();
         json.build(|| {
@@ -714,9 +714,9 @@ impl bind::Object for SetAccountStatusReqBody {
 #[serde(crate = "::tenon::serde", rename_all = "camelCase")]
 pub struct ChangePasswordReq {
     /// `currentPassword`
-    pub current_password: String,
+    pub current_password: ::tenon::Personal<String>,
     /// `newPassword`
-    pub new_password: String,
+    pub new_password: ::tenon::Personal<String>,
 }
 
 impl ::tenon::rest::Bind for ChangePasswordReq {
@@ -739,8 +739,8 @@ impl bind::Object for ChangePasswordReq {
                 _ => new_password = json.value()?,
             }
         }
-        let current_password = json.field(0, current_password).required();
-        let new_password = json.field(1, new_password).required();
+        let current_password = json.field(0, current_password).personal().required();
+        let new_password = json.field(1, new_password).personal().required();
         json.build(|| {
             Some(Self {
                 current_password: current_password?,
