@@ -2,8 +2,8 @@
 //!
 //! Outermost first: trace (`traceparent`), access log, metrics, deadline (`grpc-timeout`, and the
 //! configured one at most: 4), guards (see `guard`: 8 or 14), token (a bad one is 16; none is no
-//! caller), recovery (a panic is 13), handler. The call's context is cancelled when its future is dropped, which is what the accept
-//! loop does when the caller resets the stream or goes away.
+//! caller), recovery (a panic is 13), handler. The call's context is cancelled when its future is
+//! dropped, which is what the accept loop does when the caller resets the stream or goes away.
 //!
 //! A call that streams passes the same steps, and stays within them until its last message:
 //! [`Held`] is what a call holds for as long as it lives.

@@ -82,7 +82,9 @@ impl<'de> Deserialize<'de> for MethodTimeouts {
 fn attempts<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let attempts = u32::deserialize(from)?;
     if !(1..=5).contains(&attempts) {
-        return Err(D::Error::custom("expected 1 to 5 attempts"));
+        return Err(D::Error::custom(format!(
+            "attempts is {attempts}; expected 1 to 5"
+        )));
     }
     Ok(attempts)
 }

@@ -130,7 +130,9 @@ fn positive<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u32, D::Error> 
 fn permille<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let number = u32::deserialize(from)?;
     if !(1..1000).contains(&number) {
-        return Err(serde::de::Error::custom("expected 1 to 999, in permille"));
+        return Err(serde::de::Error::custom(format!(
+            "cpuThreshold is {number}; expected 1 to 999, in permille"
+        )));
     }
     Ok(number)
 }

@@ -59,27 +59,27 @@ pub const JSON_DEPTH_MAX: usize = 127;
 
 /// A head that is smaller takes no browser; a larger one is held in memory for each connection.
 pub(super) fn head_bytes<'de, D: serde::Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    within(from, 1 << 10, 1 << 20, "bytes")
+    within(from, "maxHeadBytes", 1 << 10, 1 << 20)
 }
 
 /// The most is what the HTTP library keeps of a target.
 pub(super) fn uri_bytes<'de, D: serde::Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    within(from, 64, 65_534, "bytes")
+    within(from, "maxUriBytes", 64, 65_534)
 }
 
 pub(super) fn json_depth<'de, D: serde::Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    within(from, 1, JSON_DEPTH_MAX, "levels")
+    within(from, "maxJsonDepth", 1, JSON_DEPTH_MAX)
 }
 
 fn within<'de, D: serde::Deserializer<'de>>(
     from: D,
+    key: &str,
     least: usize,
     most: usize,
-    unit: &str,
 ) -> Result<usize, D::Error> {
     let number = usize::deserialize(from)?;
     if !(least..=most).contains(&number) {
-        let expected = format!("expected {least} to {most}, in {unit}");
+        let expected = format!("{key} is {number}; expected {least} to {most}");
         return Err(serde::de::Error::custom(expected));
     }
     Ok(number)
